@@ -1,0 +1,54 @@
+"""What may be done: every scope, which of them an API key can carry, and which a role holds. The one table.
+
+A scope is `resource:action`. `write` implies `read` of the same resource. Whatever a caller presents, the scopes of the member's role
+*now* bound it: a key made by someone who was demoted since can do no more than that person.
+"""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    OWNER = "owner"
+    MANAGER = "manager"
+    FIELD_WORKER = "field_worker"
+    MEMBER = "member"
+
+
+# What a key may be given. Devices, workflows and integrations belong to other services of the platform, which ask this one.
+KEY_SCOPES: dict[str, str] = {
+    "geofences:read": "See geofences and test points against them",
+    "geofences:write": "Create, change and delete geofences",
+    "devices:read": "See devices and their locations",
+    "devices:write": "Register, change and remove devices",
+    "workflows:read": "See workflows",
+    "workflows:write": "Create, change and delete workflows",
+    "integrations:read": "See integrations",
+    "integrations:write": "Connect, change and remove integrations",
+}
+DEFAULT_KEY_SCOPES = ("geofences:read",)
+
+# What only a signed-in person can do; no key carries these.
+ACCOUNT_READ = "account:read"
+ACCOUNT_WRITE = "account:write"
+API_KEYS_READ = "api_keys:read"
+API_KEYS_WRITE = "api_keys:write"
+
+_OWN_ACCOUNT = frozenset({ACCOUNT_READ, ACCOUNT_WRITE, API_KEYS_READ, API_KEYS_WRITE})
+_READ_EVERYTHING = frozenset(scope for scope in KEY_SCOPES if scope.endswith(":read"))
+
+ROLE_SCOPES: dict[str, frozenset[str]] = {
+    Role.OWNER: _OWN_ACCOUNT | frozenset(KEY_SCOPES),
+    Role.MANAGER: _OWN_ACCOUNT | frozenset(KEY_SCOPES),
+    Role.FIELD_WORKER: _OWN_ACCOUNT | _READ_EVERYTHING | {"geofences:write"},
+    Role.MEMBER: _OWN_ACCOUNT | _READ_EVERYTHING,
+}
+
+
+def with_implied(scopes: frozenset[str]) -> frozenset[str]:
+    """Return `scopes` and what they imply: writing a resource includes reading it."""
+    return scopes | {scope.removesuffix(":write") + ":read" for scope in scopes if scope.endswith(":write")}
+
+
+def effective_scopes(key_scopes: list[str], role: str) -> frozenset[str]:
+    """Return what a key with `key_scopes` may do while its creator has `role`."""
+    return with_implied(frozenset(key_scopes)) & with_implied(ROLE_SCOPES[role])

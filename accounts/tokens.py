@@ -1,0 +1,254 @@
+"""The token pair: issuing, verifying, rotating and revoking it. `rotate` is the heart.
+
+simplejwt signs and checks; what it leaves open is closed here. Rotation is ours, on `SignIn`, because simplejwt's lets two concurrent
+refreshes of one token both succeed. Access and refresh tokens are signed with different keys derived from one secret, so neither can
+ever pass as the other.
+"""
+
+import hashlib
+import hmac
+import logging
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any, Self
+
+import jwt
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+from rest_framework import status
+from rest_framework_simplejwt.backends import TokenBackend
+from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenBackendError, TokenError
+from rest_framework_simplejwt.tokens import Token
+
+from accounts.models import Membership, SignIn, User
+from accounts.principal import Client
+from spatialflow.errors import ApiError
+
+logger = logging.getLogger(__name__)
+
+MAX_TOKEN_LENGTH = 4096
+REQUIRED_CLAIMS = ("iss", "aud", "sub", "sid", "wid", "typ", "jti", "iat", "exp")
+
+
+class InvalidToken(ApiError):
+    """A bad token, whatever is wrong with it (RFC 6750 section 3.1)."""
+
+    status_code = status.HTTP_401_UNAUTHORIZED
+    default_detail = "Invalid or expired token"
+    default_code = "invalid_token"
+
+    def __init__(self, detail: str | None = None, code: str | None = None) -> None:
+        challenge = 'Bearer realm="spatialflow", error="invalid_token"'
+        super().__init__(detail, code, headers={"WWW-Authenticate": challenge})
+
+
+class TokenExpired(InvalidToken):
+    default_detail = "Token expired"
+    default_code = "token_expired"
+
+
+class KeyRing(TokenBackend):
+    """Sign with the first key of JWT_SIGNING_KEYS and verify with any of them, chosen by `kid` from that fixed map alone.
+
+    The algorithm is ours, never the token's (RFC 8725 section 3.1); `jwk`, `jku`, `x5u` and the like are not looked at (3.10).
+    """
+
+    def __init__(self, purpose: str) -> None:
+        super().__init__(settings.JWT_ALGORITHM, audience=settings.JWT_AUDIENCE, issuer=settings.JWT_ISSUER)
+        keys = {kid: self._purpose_key(secret, purpose) for kid, secret in settings.JWT_SIGNING_KEYS.items()}
+        self.keys = {kid: self._prepare_key(key) for kid, key in keys.items()}
+        self.signing_kid = next(iter(self.keys))
+
+    @staticmethod
+    def _purpose_key(secret: str, purpose: str) -> str:
+        if purpose == "access":  # as configured, so that other services of the platform can verify access tokens
+            return secret
+        return hmac.new(secret.encode(), purpose.encode(), hashlib.sha256).hexdigest()
+
+    def encode(self, payload: dict[str, Any]) -> str:
+        claims = {**payload, "iss": self.issuer, "aud": self.audience}
+        return jwt.encode(claims, self.keys[self.signing_kid], self.algorithm, headers={"kid": self.signing_kid})
+
+    def get_verifying_key(self, token: Any) -> Any:
+        kid = jwt.get_unverified_header(token).get("kid")
+        if not isinstance(kid, str) or kid not in self.keys:
+            raise TokenBackendError("Token is invalid")
+        return self.keys[kid]
+
+
+class SignedToken(Token):
+    """What both kinds of token share: all nine claims are required, typed, and checked exactly."""
+
+    purpose: str
+
+    @property
+    def token_backend(self) -> KeyRing:
+        return key_ring(self.purpose)
+
+    @classmethod
+    def read(cls, raw: str) -> Self:
+        """Return the verified token. Raises `TokenExpired` for one of ours past its time, `InvalidToken` for anything else."""
+        if len(raw) > MAX_TOKEN_LENGTH:
+            raise InvalidToken()
+        try:
+            return cls(raw)
+        except ExpiredTokenError:
+            raise TokenExpired() from None
+        except (TokenError, TokenBackendError, ValueError, TypeError, OverflowError, RecursionError, jwt.PyJWTError):
+            raise InvalidToken() from None
+
+    def verify(self) -> None:
+        if missing := [claim for claim in REQUIRED_CLAIMS if claim not in self.payload]:
+            raise TokenError(f"missing claims: {missing}")
+        if any(type(self.payload[claim]) is not int for claim in ("iat", "exp")):
+            raise TokenError("times are whole seconds")
+        if self.payload["iss"] != settings.JWT_ISSUER or self.payload["aud"] != settings.JWT_AUDIENCE:
+            raise TokenError("another issuer or audience")  # exact: PyJWT would also take an audience inside a list
+        self.verify_token_type()
+        self.sub, self.sid, self.wid, self.jti = (uuid.UUID(self.payload[claim]) for claim in ("sub", "sid", "wid", "jti"))
+
+    @classmethod
+    def mint(cls, sign_in: SignIn, jti: uuid.UUID, issued_at: datetime, expires_at: datetime) -> Self:
+        """Return an unsigned token of this sign-in; the same arguments always give the same token."""
+        token = cls()
+        token.payload |= {
+            "sub": str(sign_in.user_id),
+            "sid": str(sign_in.id),
+            "wid": str(sign_in.workspace_id),
+            "jti": str(jti),
+            "iat": int(issued_at.timestamp()),
+            "exp": int(expires_at.timestamp()),
+        }
+        return token
+
+
+class AccessToken(SignedToken):
+    token_type = purpose = "access"
+    lifetime = timedelta(hours=4)  # simplejwt wants one; `mint` sets the workspace's
+
+
+class RefreshToken(SignedToken):
+    token_type = purpose = "refresh"
+    lifetime = timedelta(days=30)
+
+
+@cache
+def key_ring(purpose: str) -> KeyRing:
+    return KeyRing(purpose)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a sign-in or a refresh answers. `expires_in` is the access token's lifetime in seconds."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+    refresh_expires_at: datetime
+    user: User
+    membership: Membership
+
+
+def issue(membership: Membership, method: str, client: Client) -> TokenPair:
+    """Begin a new sign-in of the membership's user, proven by `method`, and return its first token pair."""
+    now = timezone.now()
+    sign_in = SignIn.objects.create(
+        user_id=membership.user_id,
+        workspace_id=membership.workspace_id,
+        method=method,
+        rotated_at=now,
+        last_used_at=now,
+        ip=client.ip,
+        user_agent=client.user_agent,
+        expires_at=now + settings.REFRESH_TOKEN_LIFETIME,
+    )
+    logger.info("sign-in %s of user %s by %s from %s", sign_in.id, membership.user_id, method, client.ip)
+    return _pair(sign_in, membership)
+
+
+# One single-table UPDATE decides who rotates: of any number of concurrent refreshes the row lock lets one see its `jti` as current.
+# The joined rows are only read, to re-check that user, membership and workspace still allow it and to answer without a second query.
+ROTATE = """
+UPDATE accounts_signin AS s
+SET current_jti = %(new_jti)s, previous_jti = s.current_jti, rotated_at = now(), last_used_at = now(),
+    ip = %(ip)s, user_agent = %(user_agent)s
+FROM accounts_user u, accounts_membership m, accounts_workspace w
+WHERE s.id = %(sid)s AND s.current_jti = %(jti)s AND s.revoked_at IS NULL AND s.expires_at > now()
+  AND u.id = s.user_id AND u.is_active AND m.user_id = s.user_id AND m.workspace_id = s.workspace_id
+  AND w.id = s.workspace_id AND w.suspended_at IS NULL
+RETURNING {columns}
+"""
+# A token that is not current: is it the one before, rotated so recently that its answer was lost or a second tab raced?
+FORGIVE = """
+SELECT {columns}
+FROM accounts_signin s
+JOIN accounts_user u ON u.id = s.user_id AND u.is_active
+JOIN accounts_membership m ON m.user_id = s.user_id AND m.workspace_id = s.workspace_id
+JOIN accounts_workspace w ON w.id = s.workspace_id AND w.suspended_at IS NULL
+WHERE s.id = %(sid)s AND s.previous_jti = %(jti)s AND s.revoked_at IS NULL AND s.expires_at > now()
+  AND s.rotated_at >= now() - %(grace)s
+"""
+
+
+def rotate(token: RefreshToken, client: Client) -> TokenPair:
+    """Trade a refresh token for the next pair (RFC 9700 section 4.14.2). Raises `InvalidToken`.
+
+    The previous token, presented again within REFRESH_GRACE_LIFETIME while its successor is unused, gets that same successor: a reply was
+    lost or a second tab raced. Any other token that is not current was stolen or replayed: the whole sign-in is revoked, which
+    commits although the caller gets an error.
+    """
+    parameters = {
+        "new_jti": uuid.uuid4(),
+        "ip": client.ip,
+        "user_agent": client.user_agent,
+        "sid": token.sid,
+        "jti": token.jti,
+        "grace": settings.REFRESH_GRACE_LIFETIME,
+    }
+    found = _find(ROTATE, parameters) or _find(FORGIVE, parameters)
+    if found is None:
+        _punish_reuse(token, client)
+        raise InvalidToken()
+    return _pair(*found)
+
+
+def _find(statement: str, parameters: dict[str, Any]) -> tuple[SignIn, Membership] | None:
+    """Run a statement over s (sign-in), u (user), m (membership), w (workspace) and return the rows as instances."""
+    models = {"s": SignIn, "u": User, "m": Membership, "w": Membership.workspace.field.related_model}
+    fields = [(alias, field.attname, field.column) for alias, model in models.items() for field in model._meta.concrete_fields]
+    with connection.cursor() as cursor:
+        cursor.execute(statement.format(columns=", ".join(f"{alias}.{column}" for alias, _, column in fields)), parameters)
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    values: dict[str, list[Any]] = {alias: [] for alias in models}
+    for (alias, _, _), value in zip(fields, row, strict=True):
+        values[alias].append(value)
+    sign_in, user, membership, workspace = (
+        model.from_db("default", [name for a, name, _ in fields if a == alias], values[alias]) for alias, model in models.items()
+    )
+    membership.user, membership.workspace = user, workspace
+    return sign_in, membership
+
+
+def _punish_reuse(token: RefreshToken, client: Client) -> None:
+    """Revoke the sign-in of a validly signed refresh token that is not current any more."""
+    if SignIn.objects.filter(id=token.sid, user_id=token.sub).exclude(current_jti=token.jti).revoke("refresh_reuse"):
+        logger.warning("refresh token reuse: sign-in %s of user %s revoked, from %s", token.sid, token.sub, client.ip)
+
+
+def _pair(sign_in: SignIn, membership: Membership) -> TokenPair:
+    lifetime = membership.workspace.access_token_lifetime or settings.ACCESS_TOKEN_LIFETIME
+    now = datetime.now(UTC)
+    refresh = RefreshToken.mint(sign_in, sign_in.current_jti, sign_in.rotated_at, sign_in.expires_at)
+    return TokenPair(
+        access_token=str(AccessToken.mint(sign_in, uuid.uuid4(), now, now + lifetime)),
+        refresh_token=str(refresh),
+        expires_in=int(lifetime.total_seconds()),
+        refresh_expires_at=sign_in.expires_at,
+        user=membership.user,
+        membership=membership,
+    )

@@ -1,0 +1,172 @@
+"""What every API view shares: strict JSON in and out, the order of checks, and the two base classes.
+
+The order is: limits by address, authentication, permission, limits by credential. The limits by address come first, so that guessing
+credentials is limited too; the first refusal stops the rest, so that it charges no other limit.
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import orjson
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from rest_framework import exceptions, parsers, renderers, views
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from spatialflow.errors import PayloadTooLarge
+
+WRITING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+class SlashlessPathMiddleware:
+    """Let both spellings of an API path reach the same view, without a redirect that would lose a body."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        path = request.path_info
+        if path.startswith("/api/") and path.endswith("/") and not path.endswith("//"):
+            request.path_info = path[:-1]
+        return self.get_response(request)
+
+
+class AlwaysFirstRenderer(BaseContentNegotiation):
+    """Answer JSON whatever `Accept` says: the clients of this API read nothing else, and a 406 helps nobody."""
+
+    def select_parser(self, request: Request, parsers: list[Any]) -> Any:
+        media_type = (request.content_type or "").partition(";")[0].strip().lower()
+        return next((parser for parser in parsers if parser.media_type == media_type), None)
+
+    def select_renderer(self, request: Request, renderers: list[Any], format_suffix: str | None = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+class JSONParser(parsers.BaseParser):
+    """Read a JSON body strictly: UTF-8, at most DATA_UPLOAD_MAX_MEMORY_SIZE bytes, no NaN, no NUL (which Postgres cannot store)."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: dict[str, Any] | None = None) -> Any:
+        body = read_body(stream)
+        if not body.strip():
+            return {}
+        try:
+            data = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            raise exceptions.ParseError("The body is not valid JSON in UTF-8.", "malformed_json") from None
+        if b"\\u0000" in body and _holds_nul(data):
+            raise exceptions.ParseError("The body holds a NUL character, which cannot be stored.", "malformed_json")
+        return data
+
+
+def read_body(stream: Any) -> bytes:
+    """Return the request's body. Raises PayloadTooLarge as soon as more than the allowed bytes are announced or read."""
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    meta = getattr(stream, "META", {})
+    announced = meta.get("CONTENT_LENGTH") or "0"
+    if announced.isdigit() and int(announced) > limit:
+        raise PayloadTooLarge()
+    body: bytes = stream.read(limit + 1)
+    if len(body) > limit:
+        raise PayloadTooLarge()
+    return body
+
+
+def _holds_nul(data: Any) -> bool:
+    pending = [data]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str):
+            if "\0" in value:
+                return True
+        elif isinstance(value, dict):
+            pending += value.keys()
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+    return False
+
+
+class RawJSON(bytes):
+    """JSON that is rendered already."""
+
+
+class JSONRenderer(renderers.BaseRenderer):
+    media_type = "application/json"
+    format = "json"
+    charset = None
+
+    def render(self, data: Any, media_type: str | None = None, context: dict[str, Any] | None = None) -> bytes:
+        if data is None:
+            return b""
+        if isinstance(data, RawJSON):
+            return data
+        return orjson.dumps(data, default=str, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)
+
+
+class RawJSONResponse(Response):
+    """Pass JSON bytes, for instance a page built by Postgres, through unparsed."""
+
+    def __init__(self, body: bytes, status: int = 200) -> None:
+        super().__init__(RawJSON(body), status=status)
+
+
+class APIView(views.APIView):
+    """The base of both kinds of view: order of checks, headers of limits, caching."""
+
+    http_method_names = ["get", "post", "put", "patch", "delete", "head"]
+    content_negotiation_class = AlwaysFirstRenderer
+    # Throttle classes that need no credential and are asked before authentication.
+    ip_throttle_classes: ClassVar[list[type]] = []
+    # True for what must answer a machine at any rate: health, keys, documents.
+    rate_limit_exempt: ClassVar[bool] = False
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
+        self.refuse_first_exceeded([throttle() for throttle in self.ip_throttle_classes], request)
+        self.perform_authentication(request)
+        self.check_permissions(request)
+        if not self.rate_limit_exempt:
+            self.refuse_first_exceeded(self.get_throttles(), request)
+
+    def refuse_first_exceeded(self, throttles: list[Any], request: Request) -> None:
+        """Charge the limits in order and raise `Throttled` at the first that is exceeded; the later ones are not charged."""
+        for throttle in throttles:
+            throttle.allow_request(request, self)
+
+    def check_permissions(self, request: Request) -> None:
+        for permission in self.get_permissions():
+            permission.has_permission(request, self)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        for name, value in getattr(request, "rate_limit_headers", {}).items():
+            response.setdefault(name, value)
+        response.setdefault("Cache-Control", "no-store")
+        return response
+
+
+class PublicAPIView(APIView):
+    """A view that needs no credential and looks at none; a 401 of its own is still a proper 401."""
+
+    authentication_classes: ClassVar[list[type]] = []
+    permission_classes: ClassVar[list[type]] = []
+
+
+class WorkspaceAPIView(APIView):
+    """A view for an authenticated caller, inside the workspace of `request.auth`.
+
+    `scopes` names for each method the scope it needs. A view that forgets one does not load: nothing is reachable by omission.
+    """
+
+    scopes: ClassVar[dict[str, str]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        handled = {name.upper() for name in cls.http_method_names if name != "head" and hasattr(cls, name)}
+        if missing := handled - cls.scopes.keys():
+            raise ImproperlyConfigured(f"{cls.__module__}.{cls.__name__} declares no scope for {', '.join(sorted(missing))}.")

@@ -1,0 +1,156 @@
+"""The errors of the API and the one place that turns any exception into an answer.
+
+Every error body is `{"detail": "<one sentence>", "error_code": "<stable word>"}`; field errors add `details`. Domain code raises a
+subclass of `ApiError` that it defines itself; views do not build error responses. The same words serve all causes that an attacker
+would like to tell apart.
+"""
+
+import logging
+from typing import Any
+
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, JsonResponse
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+
+logger = logging.getLogger(__name__)
+
+
+class ApiError(exceptions.APIException):
+    """An answer to the client: status, one sentence, a stable code, and where needed more members and headers."""
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_detail = "The request cannot be carried out."
+    default_code = "bad_request"
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        code: str | None = None,
+        *,
+        headers: dict[str, str] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail, code)
+        self.headers = headers or {}
+        self.extra = extra or {}
+
+
+class NotFound(ApiError):
+    """Absent, or somebody else's: the two answer alike."""
+
+    status_code = status.HTTP_404_NOT_FOUND
+    default_detail = "Not found."
+    default_code = "not_found"
+
+
+class Conflict(ApiError):
+    status_code = status.HTTP_409_CONFLICT
+    default_detail = "The request conflicts with what is stored."
+    default_code = "conflict"
+
+
+class PayloadTooLarge(ApiError):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = "The request body is too large; send at most 1 MiB."
+    default_code = "payload_too_large"
+
+
+class Unavailable(ApiError):
+    """A part the service stands on does not answer."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "The service is temporarily unavailable; try again shortly."
+    default_code = "unavailable"
+
+    def __init__(self, detail: str | None = None, code: str | None = None) -> None:
+        super().__init__(detail, code, headers={"Retry-After": "5"})
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
+    """Return the answer for anything raised in an API view; what nobody foresaw is logged and answered with a plain 500."""
+    if isinstance(error, exceptions.ValidationError):
+        return validation_response(error.detail)
+    if not isinstance(error, exceptions.APIException):
+        error = _as_api_error(error, context)
+    body = {"detail": _sentence(error), "error_code": _code(error), **getattr(error, "extra", {})}
+    headers = dict(getattr(error, "headers", {}))
+    if error.status_code == status.HTTP_401_UNAUTHORIZED:
+        headers.setdefault("WWW-Authenticate", 'Bearer realm="spatialflow"')
+    return Response(body, status=error.status_code, headers=headers)
+
+
+def _as_api_error(error: Exception, context: dict[str, Any]) -> exceptions.APIException:
+    if isinstance(error, Http404):
+        return NotFound()
+    if isinstance(error, RequestDataTooBig):
+        return PayloadTooLarge()
+    if isinstance(error, PermissionDenied):
+        return ApiError("Insufficient permissions.", "insufficient_permissions")
+    if isinstance(error, SuspiciousOperation | BadRequest):
+        return ApiError("The request is malformed.", "malformed_request")
+    view = type(context.get("view")).__name__
+    if isinstance(error, OperationalError | InterfaceError):
+        logger.error("database unavailable in %s: %s", view, type(error).__name__)
+        return Unavailable()
+    logger.error("unforeseen error in %s", view, exc_info=error if not isinstance(error, DatabaseError) else None)
+    if isinstance(error, DatabaseError):  # its text quotes the row it failed on, which may hold personal data
+        logger.error("%s in %s, SQLSTATE %s", type(error).__name__, view, getattr(error.__cause__, "sqlstate", None))
+    crash = exceptions.APIException("The service failed to answer this request; it has been logged.", "internal_error")
+    return crash
+
+
+def validation_response(detail: Any) -> Response:
+    """Return the 422 for field errors: one sentence for people, `details` (field -> messages) for programs."""
+    details = _flatten(detail)
+    field, messages = next(iter(details.items()))
+    sentence = messages[0] if field == "body" else f"{field}: {messages[0]}"
+    body = {"detail": sentence, "error_code": "validation_error", "details": details}
+    return Response(body, status=status.HTTP_422_UNPROCESSABLE_ENTITY)
+
+
+def _flatten(detail: Any, path: str = "") -> dict[str, list[str]]:
+    if isinstance(detail, dict):
+        flat: dict[str, list[str]] = {}
+        for key, value in detail.items():
+            name = path if key == "non_field_errors" else f"{path}.{key}" if path else str(key)
+            flat.update(_flatten(value, name))
+        return flat
+    if isinstance(detail, list) and any(isinstance(item, dict | list) for item in detail):
+        flat = {}
+        for index, item in enumerate(detail):
+            flat.update(_flatten(item, f"{path}.{index}" if path else str(index)))
+        return flat
+    messages = detail if isinstance(detail, list) else [detail]
+    return {path or "body": [str(message) for message in messages]}
+
+
+def _sentence(error: exceptions.APIException) -> str:
+    if isinstance(error, exceptions.MethodNotAllowed | exceptions.UnsupportedMediaType | exceptions.ParseError):
+        return str(error.detail)
+    return str(error.detail) if isinstance(error.detail, str) else str(error.default_detail)
+
+
+def _code(error: exceptions.APIException) -> str:
+    return str(error.get_codes()) if isinstance(error.detail, str) else str(error.default_code)
+
+
+# Answers outside the API views: Django calls these for unknown URLs, bad Host headers and crashes in middleware.
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
+    return JsonResponse({"detail": "There is nothing at this address.", "error_code": "not_found"}, status=404)
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
+    return JsonResponse({"detail": "The request is malformed.", "error_code": "malformed_request"}, status=400)
+
+
+def permission_denied(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
+    return JsonResponse({"detail": "Insufficient permissions.", "error_code": "insufficient_permissions"}, status=403)
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    body = {"detail": "The service failed to answer this request; it has been logged.", "error_code": "internal_error"}
+    return JsonResponse(body, status=500)

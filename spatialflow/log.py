@@ -1,0 +1,32 @@
+"""Keep what authenticates out of the logs, whoever writes the line."""
+
+import logging
+import re
+
+# API keys; JWTs and other three-part tokens; values that stand behind the name of a secret.
+SECRETS = re.compile(
+    r"""sf_[0-9A-Za-z]{8,}
+      | eyJ[\w-]+\.[\w-]*\.?[\w-]*
+      | (?<=bearer\ )\S+
+      | (?<=["'](?:password|passwd)["']:\s)["'][^"']*["']
+      | ((?:password|passwd|secret|token|code|samlresponse|state|cookie|otp)["']?\s*[=:]\s*["']?)[^\s"'&,;]+
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def redact(text: str) -> str:
+    """Return `text` with every credential replaced, and control characters escaped so that no client can forge a log line."""
+    text = SECRETS.sub(lambda match: f"{match.group(1) or ''}[redacted]", text)
+    return CONTROL_CHARACTERS.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
+
+
+class RedactSecrets(logging.Filter):
+    """A handler's filter that redacts the formatted message, its arguments and its traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage()), None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
+        return True

@@ -1,0 +1,15 @@
+"""Every address of the service. The two spellings of a path, with and without the trailing slash, are one here
+(`spatialflow.api.SlashlessPathMiddleware`)."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("api/v1/", include("accounts.urls")),
+    path("api/v1/", include("apikeys.urls")),
+    path("api/v1/", include("geofences.urls")),
+]
+
+handler400 = "spatialflow.errors.bad_request"
+handler403 = "spatialflow.errors.permission_denied"
+handler404 = "spatialflow.errors.not_found"
+handler500 = "spatialflow.errors.server_error"
