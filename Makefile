@@ -1,0 +1,55 @@
+# Every target sets up .venv by itself; a second call does not touch pip.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --disable-pip-version-check --no-input
+ARGS ?=
+
+# A virtual environment whose Python is gone (moved folder, removed interpreter) is made anew.
+ifneq ($(shell $(PY) -c 'print("works")' 2>/dev/null),works)
+$(shell rm -f $(VENV)/.made)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+
+run: $(VENV)/.run-requirements ## serve on 127.0.0.1:8000 (PORT), with a local Postgres unless DATABASE_URL is set
+	@exec $(PY) manage.py run --stop-with-parent
+
+test: $(VENV)/.dev-requirements ## run the whole suite beside a throw-away Postgres (ARGS='-k login' picks tests)
+	@exec $(PY) -m spatialflow.localdb -- $(PY) -m pytest -n 2 $(ARGS)
+
+lint: $(VENV)/.dev-requirements ## ruff, mypy, missing migrations, deployment check
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m spatialflow.localdb -- $(PY) manage.py makemigrations --check --dry-run
+	@echo "$(PY) manage.py check --deploy --fail-level WARNING   (with a production-like environment)"
+	@random() { $(PY) -c 'import secrets; print(secrets.token_hex(32))'; }; \
+	SPATIALFLOW_ENV=production PUBLIC_URL=https://auth.example.com ALLOWED_HOSTS=auth.example.com \
+	DATABASE_URL=postgresql://spatialflow@db.example.com/spatialflow \
+	SECRET_KEY=$$(random) JWT_SIGNING_KEYS=first:$$(random) ENCRYPTION_KEY=$$(random) \
+	$(PY) manage.py check --deploy --fail-level WARNING
+
+format: $(VENV)/.dev-requirements ## let ruff put the code in order
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+$(VENV)/.made:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: install the Debian package python3, or name one with PYTHON=/path/to/python3." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11: name a newer one with PYTHON=/path/to/python3." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: install the Debian package python3-venv." >&2; exit 1; }
+	@echo "Making $(VENV) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.run-requirements: requirements.txt $(VENV)/.made
+	$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev-requirements: requirements-dev.txt requirements.txt $(VENV)/.made
+	$(PIP) -r requirements-dev.txt
+	@touch $@ $(VENV)/.run-requirements
