@@ -3,13 +3,12 @@
 import logging
 import re
 
-# API keys; JWTs and other three-part tokens; values that stand behind the name of a secret.
+# API keys; JWTs; whatever stands behind the name of a secret, as `name=value`, `"name": "value"` or `name value`.
 SECRETS = re.compile(
-    r"""sf_[0-9A-Za-z]{8,}
-      | eyJ[\w-]+\.[\w-]*\.?[\w-]*
-      | (?<=bearer\ )\S+
-      | (?<=["'](?:password|passwd)["']:\s)["'][^"']*["']
-      | ((?:password|passwd|secret|token|code|samlresponse|state|cookie|otp)["']?\s*[=:]\s*["']?)[^\s"'&,;]+
+    r"""\bsf_[0-9A-Za-z]{8,}
+      | \beyJ[\w-]+(?:\.[\w-]*){1,4}
+      | ((?:password|passwd|secret|token|code|verifier|samlresponse|relaystate|state|cookie|otp|bearer|authorization|x-api-key)
+         ["']?\s*[=:]\s*|bearer\s+)(?:"[^"]*"|'[^']*'|[^\s"'&,;]+)
     """,
     re.IGNORECASE | re.VERBOSE,
 )

@@ -1,0 +1,49 @@
+"""The one permission of the API: the caller holds the scope that the view declares for the method."""
+
+from typing import Any
+
+from rest_framework import status
+from rest_framework.request import Request
+
+from accounts.authentication import NotAuthenticated
+from accounts.principal import Principal
+from accounts.scopes import KEY_SCOPES
+from spatialflow.errors import ApiError
+
+READING_METHODS = frozenset({"GET", "HEAD"})
+
+
+class InsufficientPermissions(ApiError):
+    """403 (RFC 6750 section 3.1). The caller is known; what is missing is named, so that it can be asked for."""
+
+    status_code = status.HTTP_403_FORBIDDEN
+    default_detail = "Insufficient permissions."
+    default_code = "insufficient_permissions"
+
+    def __init__(self, detail: str | None = None, code: str | None = None, *, scope: str | None = None) -> None:
+        challenge = 'Bearer realm="spatialflow", error="insufficient_scope"' + (f', scope="{scope}"' if scope else "")
+        super().__init__(detail, code, headers={"WWW-Authenticate": challenge})
+
+
+class HasScope:
+    """Raise `NotAuthenticated` without a credential, `InsufficientPermissions` without the declared scope."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        principal: Principal | None = request.auth
+        if principal is None:
+            raise NotAuthenticated()
+        method = "GET" if request.method == "HEAD" else request.method or ""
+        scope = view.scopes.get(method)
+        if scope is None:  # a method the view does not handle: 405 follows
+            return True
+        if scope not in principal.scopes:
+            raise InsufficientPermissions(self._sentence(principal, scope), scope=scope)
+        if principal.is_read_only and method not in READING_METHODS:
+            raise InsufficientPermissions("Insufficient permissions: this API key is read-only.", "read_only_key", scope=scope)
+        return True
+
+    @staticmethod
+    def _sentence(principal: Principal, scope: str) -> str:
+        if principal.credential == "api_key" and scope not in KEY_SCOPES:
+            return f"Insufficient permissions: {scope} is for signed-in people; no API key carries it. Use a Bearer token."
+        return f"Insufficient permissions: this request needs the scope {scope}."

@@ -1,0 +1,50 @@
+"""What the sign-in endpoints take and give."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from accounts.models import Membership, User
+from accounts.tokens import TokenPair
+
+
+class LoginSerializer(serializers.Serializer):
+    email = serializers.CharField(max_length=1000)
+    password = serializers.CharField(max_length=100_000, trim_whitespace=False)
+
+
+class RefreshSerializer(serializers.Serializer):
+    refresh_token = serializers.CharField(required=False, allow_null=True, max_length=10_000)
+
+
+def user_json(user: User, membership: Membership) -> dict[str, Any]:
+    """Return the contract's UserResponse. `selected_plan` is the signup's wish, not the workspace's plan."""
+    return {
+        "id": str(user.id),
+        "email": user.email,
+        "name": user.name,
+        "role": membership.role,
+        "roles": [membership.role],
+        "email_verified": user.email_verified_at is not None,
+        "selected_plan": user.selected_plan,
+        "company": user.company or None,
+        "language_preference": user.language_preference,
+        "created_at": user.created_at,
+        "updated_at": user.updated_at,
+        "is_superuser": user.is_superuser,
+        "is_staff": user.is_staff,
+        "workspace_id": str(membership.workspace_id),
+        "workspace_slug": membership.workspace.slug,
+        "workspace_role": membership.role,
+    }
+
+
+def token_pair_json(pair: TokenPair) -> dict[str, Any]:
+    """Return the four fields of the public page (RFC 6749 section 5.1) and the `user` that the official SDK requires."""
+    return {
+        "access_token": pair.access_token,
+        "refresh_token": pair.refresh_token,
+        "expires_in": pair.expires_in,
+        "token_type": "Bearer",
+        "user": user_json(pair.user, pair.membership),
+    }

@@ -1,0 +1,75 @@
+"""Login, refresh, logout, and who am I."""
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import cookies
+from accounts.login import log_in
+from accounts.models import Membership, SignIn
+from accounts.principal import Client
+from accounts.scopes import ACCOUNT_READ, ACCOUNT_WRITE
+from accounts.serializers.auth import LoginSerializer, RefreshSerializer, token_pair_json, user_json
+from accounts.throttles import LoginByAddress, RefreshByAddress, charge_login_email, charge_refresh_token
+from accounts.tokens import InvalidToken, RefreshToken, TokenPair, rotate
+from spatialflow.api import PublicAPIView, WorkspaceAPIView
+
+
+def token_pair_response(pair: TokenPair) -> Response:
+    response = Response(token_pair_json(pair))
+    cookies.set_refresh_cookie(response, pair)
+    return response
+
+
+class LoginView(PublicAPIView):
+    """Sign in with email and password: 200 with a token pair, 401 `invalid_credentials`, 429."""
+
+    ip_throttle_classes = [LoginByAddress]
+    throttle_classes = []
+
+    def post(self, request: Request) -> Response:
+        body = LoginSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        charge_login_email(request, body.validated_data["email"])
+        return token_pair_response(log_in(**body.validated_data, client=Client.of(request)))
+
+
+class RefreshView(PublicAPIView):
+    """Trade a refresh token, from the body or else from the cookie, for the next pair: 200, 401, 429."""
+
+    ip_throttle_classes = [RefreshByAddress]
+    throttle_classes = []
+
+    def post(self, request: Request) -> Response:
+        body = RefreshSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        raw = body.validated_data.get("refresh_token") or cookies.refresh_cookie(request)
+        if not raw:
+            raise InvalidToken("Send the refresh token in the body as refresh_token.")
+        token = RefreshToken.read(raw)
+        charge_refresh_token(request, str(token.sid))
+        return token_pair_response(rotate(token, Client.of(request)))
+
+
+class LogoutView(WorkspaceAPIView):
+    """End every sign-in of the caller: access and refresh tokens die with the next request."""
+
+    scopes = {"POST": ACCOUNT_WRITE}
+
+    def post(self, request: Request) -> Response:
+        SignIn.objects.filter(user_id=request.auth.user_id).revoke("logout")
+        response = Response({"message": "Signed out everywhere.", "success": True})
+        cookies.clear_refresh_cookie(response)
+        return response
+
+
+class MeView(WorkspaceAPIView):
+    """The signed-in user, with the role in the workspace of the token."""
+
+    scopes = {"GET": ACCOUNT_READ}
+
+    def get(self, request: Request) -> Response:
+        principal = request.auth
+        membership = Membership.objects.select_related("user", "workspace").get(
+            user_id=principal.user_id, workspace_id=principal.workspace_id
+        )
+        return Response(user_json(membership.user, membership))

@@ -1,0 +1,68 @@
+"""Authentication by API key: the header `X-API-KEY`."""
+
+from django.db import connection
+from rest_framework import status
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from accounts.authentication import refuse_two_credentials
+from accounts.principal import Principal
+from accounts.scopes import effective_scopes
+from apikeys import keys
+from spatialflow.errors import ApiError
+
+
+class InvalidApiKey(ApiError):
+    """Unknown, revoked, expired, disabled, malformed, or its maker is gone: one answer for all."""
+
+    status_code = status.HTTP_401_UNAUTHORIZED
+    default_detail = "Invalid credentials: the API key is unknown, expired or revoked."
+    default_code = "invalid_api_key"
+
+
+# One row decides, as for access tokens (accounts/authentication.py). Hot: written once as SQL.
+FIND_KEY = """
+SELECT k.id, k.workspace_id, k.created_by_id, k.scopes, k.is_read_only, k.hourly_limit,
+       u.email, u.email_verified_at IS NOT NULL, m.role, w.plan
+FROM apikeys_apikey k
+JOIN accounts_user u ON u.id = k.created_by_id
+JOIN accounts_membership m ON m.user_id = k.created_by_id AND m.workspace_id = k.workspace_id
+JOIN accounts_workspace w ON w.id = k.workspace_id
+WHERE k.digest = %s AND k.is_active AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
+  AND u.is_active AND w.suspended_at IS NULL
+"""
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """Put the `Principal` of a live key in `request.auth`. Raises `InvalidApiKey`; one query, none for what cannot be a key."""
+
+    def authenticate(self, request: Request) -> tuple[Principal, Principal] | None:
+        raw = request.META.get("HTTP_X_API_KEY")
+        if raw is None:
+            return None
+        refuse_two_credentials(request)
+        if not keys.is_well_formed(raw):
+            raise InvalidApiKey()
+        with connection.cursor() as cursor:
+            cursor.execute(FIND_KEY, [keys.digest(raw)])
+            row = cursor.fetchone()
+        if row is None:
+            raise InvalidApiKey()
+        key_id, workspace_id, user_id, scopes, is_read_only, own_limit, email, email_is_verified, role, plan = row
+        principal = Principal(
+            user_id=user_id,
+            email=email,
+            email_is_verified=email_is_verified,
+            role=role,
+            workspace_id=workspace_id,
+            plan=plan,
+            scopes=effective_scopes(scopes, role),
+            credential="api_key",
+            credential_id=key_id,
+            is_read_only=is_read_only,
+            own_hourly_limit=own_limit,
+        )
+        return principal, principal
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="spatialflow"'
