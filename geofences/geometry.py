@@ -1,0 +1,242 @@
+"""What counts as a geometry, and the shape that is derived from it. No HTTP, no database.
+
+Coordinates are WGS 84, [longitude, latitude] and optionally an altitude, which is kept and ignored. The edges of a
+polygon are straight lines in longitude and latitude (RFC 7946 3.1.1), so a polygon ends at the antimeridian and at the
+poles: one that goes on beyond is cut into a MultiPolygon by the sender (3.1.9), and an edge that spans more than 180
+degrees of longitude, the sign of an uncut one, is refused. A circle is geodesic: its shape is the polygon of 128 points
+at exactly the radius on the WGS 84 ellipsoid, which lies inside the true circle and misses at most 0.03 % of the radius
+up to latitude 85 (0.6 % up to 89; the last kilometres before a pole 1.2 %). A circle across the antimeridian is cut by
+us; one that covers a pole is refused.
+"""
+
+import hashlib
+import itertools
+import re
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import shapely
+from geographiclib.geodesic import Geodesic
+from shapely import MultiPolygon, Polygon, affinity
+
+from geofences.stored_json import find_reason_not_to_store
+
+MAX_POSITIONS = 1_000
+MAX_RINGS = 64
+MAX_HOLES = 32
+MAX_RADIUS_METERS = 100_000
+MAX_ALTITUDE_METERS = 1e9
+MAX_STORED_BYTES = 128 * 1024
+CIRCLE_POINTS = 128
+
+INVALIDITY_IN_WORDS = {
+    "Self-intersection": "the edge that starts here crosses or overlaps another edge",
+    "Ring Self-intersection": "the ring touches itself here",
+    "Too few points in geometry component": "the ring encloses no area",
+    "Hole lies outside shell": "this hole lies outside the outer ring",
+    "Holes are nested": "this hole lies inside another hole",
+    "Interior is disconnected": "the holes cut the polygon apart here",
+    "Nested shells": "this polygon lies inside another polygon",
+    "Duplicate Rings": "this ring repeats another ring",
+}
+
+Ring = list[tuple[float, float]]
+
+
+class GeometryError(ValueError):
+    """The geometry is refused; the text is the sentence for the client and names the ring and position that are
+    wrong."""
+
+
+class BoundingBox(NamedTuple):
+    west: float
+    south: float
+    east: float
+    north: float
+
+
+@dataclass(frozen=True)
+class FenceGeometry:
+    """A geometry that passed: as it was given, and what is derived from it."""
+
+    given: dict[str, Any]
+    geometry_type: str
+    radius_meters: float | None
+    shape: Polygon | MultiPolygon
+
+    @property
+    def bounding_box(self) -> BoundingBox:
+        """Return the shape's bounds. A circle's are widened by 0.1 %, so that the box also holds what the 128 points
+        cut off."""
+        west, south, east, north = (float(edge) for edge in self.shape.bounds)
+        if self.radius_meters is not None:
+            width, height = (east - west) * 1e-3, (north - south) * 1e-3
+            west, east = max(west - width, -180.0), min(east + width, 180.0)
+            south, north = max(south - height, -90.0), min(north + height, 90.0)
+        return BoundingBox(west, south, east, north)
+
+    @property
+    def wkb(self) -> bytes:
+        return shapely.to_wkb(self.shape)
+
+    @property
+    def digest(self) -> bytes:
+        """Return 32 bytes that are equal for equal geometries, wherever a ring starts and whichever way it runs."""
+        return hashlib.sha256(shapely.to_wkb(shapely.normalize(self.shape))).digest()
+
+
+def read_geometry(value: object) -> FenceGeometry:
+    """Return the checked geometry, coordinates in degrees, radius in metres. Raises GeometryError."""
+    if not isinstance(value, dict):
+        raise GeometryError("a geometry is an object with the member type: Polygon, MultiPolygon or Circle.")
+    geometry = _read_by_type(value)
+    if reason := find_reason_not_to_store(value, MAX_STORED_BYTES):
+        raise GeometryError(f"the geometry {reason}.")
+    return geometry
+
+
+def _read_by_type(value: dict[str, Any]) -> FenceGeometry:
+    match value.get("type"):
+        case "Polygon":
+            shape = _checked(MultiPolygon([_read_polygon(value.get("coordinates"), "")]), [""]).geoms[0]
+            return FenceGeometry(value, "Polygon", None, shape)
+        case "MultiPolygon":
+            return FenceGeometry(value, "MultiPolygon", None, _read_multi_polygon(value.get("coordinates")))
+        case "Circle":
+            return _read_circle(value)
+        case "Feature" | "FeatureCollection":
+            raise GeometryError("a feature is not a geometry; send its geometry member.")
+        case _:
+            raise GeometryError("type must be Polygon, MultiPolygon or Circle.")
+
+
+def _read_multi_polygon(coordinates: object) -> MultiPolygon:
+    if not isinstance(coordinates, list) or not coordinates:
+        raise GeometryError("coordinates must be a list of polygons, with at least one.")
+    if len(coordinates) > MAX_RINGS:
+        raise GeometryError(f"the geometry has more than {MAX_RINGS} rings.")
+    names = [f"polygon {number}, " for number in range(len(coordinates))]
+    polygons = [_read_polygon(rings, name) for rings, name in zip(coordinates, names, strict=True)]
+    return _checked(MultiPolygon(polygons), names)
+
+
+def _read_polygon(coordinates: object, name: str) -> Polygon:
+    """Return the polygon of a list of rings. `name` stands before "ring 0" in a refusal."""
+    if not isinstance(coordinates, list) or not coordinates:
+        raise GeometryError(f"{name}coordinates must be a list of rings, with at least one.")
+    if len(coordinates) > MAX_RINGS:
+        raise GeometryError(f"{name}coordinates hold more than {MAX_RINGS} rings.")
+    rings = [_read_ring(ring, f"{name}ring {number}") for number, ring in enumerate(coordinates)]
+    return Polygon(rings[0], rings[1:])
+
+
+def _read_ring(value: object, name: str) -> Ring:
+    if not isinstance(value, list):
+        raise GeometryError(f"{name}: a ring is a list of positions.")
+    if len(value) > MAX_POSITIONS:
+        raise GeometryError(f"{name}, position {MAX_POSITIONS}: a geometry has at most {MAX_POSITIONS:,} positions.")
+    ring = [_read_position(position, f"{name}, position {number}") for number, position in enumerate(value)]
+    if len(ring) < 4:
+        raise GeometryError(
+            f"{name}, position {len(ring)}: a ring has at least 4 positions, the last one equal to the first."
+        )
+    if ring[0] != ring[-1]:
+        raise GeometryError(
+            f"{name}, position {len(ring) - 1}: the ring is not closed; the last position must equal the first."
+        )
+    for number in range(len(ring) - 1):
+        if abs(ring[number + 1][0] - ring[number][0]) > 180:
+            raise GeometryError(
+                f"{name}, position {number}: the edge to the next position spans more than 180 degrees of longitude; "
+                "cut a shape that crosses the antimeridian into a MultiPolygon (RFC 7946 3.1.9)."
+            )
+    return ring
+
+
+def _read_position(value: object, name: str) -> tuple[float, float]:
+    if not isinstance(value, list) or not 2 <= len(value) <= 3 or not all(_is_number(number) for number in value):
+        raise GeometryError(f"{name}: a position is a list of two or three numbers, [longitude, latitude, altitude].")
+    # A range check refuses NaN and infinity as well, and an integer too large for a float before it is converted.
+    if not -180 <= value[0] <= 180:
+        raise GeometryError(f"{name}: the longitude is outside -180 to 180.")
+    if not -90 <= value[1] <= 90:
+        raise GeometryError(f"{name}: the latitude is outside -90 to 90; the order is [longitude, latitude].")
+    if len(value) == 3 and not -MAX_ALTITUDE_METERS <= value[2] <= MAX_ALTITUDE_METERS:
+        raise GeometryError(f"{name}: the altitude is outside -1e9 to 1e9 metres.")
+    return float(value[0]), float(value[1])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _checked(shape: MultiPolygon, names: list[str]) -> MultiPolygon:
+    """Return the shape when it keeps the limits and shapely calls it valid. Raises GeometryError that names the
+    place."""
+    holes = sum(len(polygon.interiors) for polygon in shape.geoms)
+    if holes > MAX_HOLES:
+        raise GeometryError(f"the geometry has {holes} holes; at most {MAX_HOLES} are allowed.")
+    if len(shape.geoms) + holes > MAX_RINGS:
+        raise GeometryError(f"the geometry has {len(shape.geoms) + holes} rings; at most {MAX_RINGS} are allowed.")
+    positions = int(shapely.get_num_coordinates(shape))
+    if positions > MAX_POSITIONS:
+        raise GeometryError(f"the geometry has {positions:,} positions; at most {MAX_POSITIONS:,} are allowed.")
+    if not shape.is_valid:
+        raise GeometryError(_describe_invalidity(shape, names))
+    return shape
+
+
+def _describe_invalidity(shape: MultiPolygon, names: list[str]) -> str:
+    """Return the sentence for an invalid shape, with the ring and the position at or just before the point that GEOS
+    reports."""
+    found = re.fullmatch(r"(.+?)\[(\S+) (\S+)\]", shapely.is_valid_reason(shape))
+    if not found:
+        return "the geometry is not valid."
+    point = shapely.Point(float(found[2]), float(found[3]))
+    rings = [
+        (f"{name}ring {number}", ring)
+        for polygon, name in zip(shape.geoms, names, strict=True)
+        for number, ring in enumerate([polygon.exterior, *polygon.interiors])
+    ]
+    if found[1] in ("Hole lies outside shell", "Holes are nested"):
+        rings = [(name, ring) for name, ring in rings if not name.endswith("ring 0")]
+    name, ring = min(rings, key=lambda named: named[1].distance(point))
+    corners = list(ring.coords)
+    if (point.x, point.y) in corners:
+        position = corners.index((point.x, point.y))
+    else:
+        edges = shapely.linestrings(list(itertools.pairwise(corners)))
+        position = int(shapely.distance(edges, point).argmin())
+    words = INVALIDITY_IN_WORDS.get(found[1], found[1].lower())
+    return f"{name}, position {position}: {words}, at [{point.x:.9g}, {point.y:.9g}]."
+
+
+def _read_circle(value: dict[str, Any]) -> FenceGeometry:
+    radius = value.get("radius_meters")
+    longitude, latitude = _read_position(value.get("center"), "center")
+    if not isinstance(radius, int | float) or isinstance(radius, bool) or not 0 < radius <= MAX_RADIUS_METERS:
+        raise GeometryError(f"radius_meters must be a number above 0 and at most {MAX_RADIUS_METERS:,}.")
+    pole = 90 if latitude >= 0 else -90
+    if Geodesic.WGS84.Inverse(latitude, longitude, pole, longitude, Geodesic.DISTANCE)["s12"] <= radius:
+        raise GeometryError("center: the circle covers a pole, which no polygon in longitude and latitude can do.")
+    shape = _circle_shape(longitude, latitude, radius)
+    if not shape.is_valid or shape.is_empty or not shape.area > 0:
+        raise GeometryError("radius_meters is too small to tell the circle from its center.")
+    return FenceGeometry(value, "Circle", float(radius), shape)
+
+
+def _circle_shape(longitude: float, latitude: float, radius: float) -> Polygon | MultiPolygon:
+    """Return the polygon of points at `radius` metres, counter-clockwise, cut in two where it crosses the
+    antimeridian."""
+    wanted = Geodesic.LATITUDE | Geodesic.LONGITUDE | Geodesic.LONG_UNROLL
+    ring = []
+    for number in range(CIRCLE_POINTS):
+        end = Geodesic.WGS84.Direct(latitude, longitude, -360 * number / CIRCLE_POINTS, radius, wanted)
+        ring.append((end["lon2"], end["lat2"]))
+    circle = Polygon(ring)
+    west, _, east, _ = circle.bounds
+    if west >= -180 and east <= 180:
+        return circle
+    world = shapely.box(-180, -90, 180, 90)
+    parts = [affinity.translate(circle, turn).intersection(world) for turn in (-360, 0, 360)]
+    return MultiPolygon([part for part in parts if isinstance(part, Polygon) and part.area > 0])

@@ -1,0 +1,79 @@
+"""The geofence endpoints: each reads the caller's workspace from the principal, and passes on JSON that Postgres
+built."""
+
+import uuid
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from geofences.queries import find_geofence_json, read_geofence_page
+from geofences.serializers import CreateGeofenceSerializer, UpdateGeofenceSerializer, read_page_query
+from geofences.writes import create_geofence, delete_geofence, tag_key, update_geofence
+from spatialflow.api import PublicAPIView, RawJSONResponse, WorkspaceAPIView
+from spatialflow.errors import NotFound
+
+
+class HealthView(PublicAPIView):
+    rate_limit_exempt = True
+
+    def get(self, request: Request) -> Response:
+        return Response({"status": "healthy", "service": "geofences"})
+
+
+class GeofenceListView(WorkspaceAPIView):
+    scopes = {"GET": "geofences:read", "POST": "geofences:write"}
+
+    def get(self, request: Request) -> Response:
+        page = read_page_query(request.query_params)
+        tag_keys = [tag_key(tag) for tag in page.tags]
+        return RawJSONResponse(read_geofence_page(request.auth.workspace_id, page, tag_keys, request.path.rstrip("/")))
+
+    def post(self, request: Request) -> Response:
+        fields = _validated(CreateGeofenceSerializer(data=request.data))
+        geofence_id = create_geofence(request.auth.workspace_id, request.auth.user_id, fields)
+        return _geofence_response(request.auth.workspace_id, geofence_id, status=201)
+
+
+class GeofenceView(WorkspaceAPIView):
+    scopes = {"GET": "geofences:read", "PUT": "geofences:write", "DELETE": "geofences:write"}
+
+    def get(self, request: Request, geofence_id: str) -> Response:
+        return _geofence_response(request.auth.workspace_id, _read_id(geofence_id))
+
+    def put(self, request: Request, geofence_id: str) -> Response:
+        identifier = _read_id(geofence_id)
+        fields = _validated(UpdateGeofenceSerializer(data=request.data))
+        update_geofence(request.auth.workspace_id, identifier, fields)
+        return _geofence_response(request.auth.workspace_id, identifier)
+
+    def delete(self, request: Request, geofence_id: str) -> Response:
+        delete_geofence(request.auth.workspace_id, _read_id(geofence_id))
+        return Response(status=204)
+
+
+def _geofence_response(workspace_id: uuid.UUID, geofence_id: uuid.UUID, status: int = 200) -> Response:
+    """Return the fence as it is stored now. Raises NotFound, in the same words for an absent fence and another
+    workspace's."""
+    body = find_geofence_json(workspace_id, geofence_id)
+    if body is None:
+        raise NotFound()
+    return RawJSONResponse(body, status=status)
+
+
+def _read_id(text: str) -> uuid.UUID:
+    """Return the id of a path. What is no id names no fence, so that it is refused like an absent one: raises
+    NotFound."""
+    try:
+        identifier = uuid.UUID(text)
+    except ValueError:
+        raise NotFound() from None
+    if str(identifier) != text.lower():  # UUID() also reads braces, underscores and hyphens anywhere
+        raise NotFound()
+    return identifier
+
+
+def _validated(serializer: serializers.Serializer) -> dict[str, Any]:
+    serializer.is_valid(raise_exception=True)
+    return serializer.validated_data

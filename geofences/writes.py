@@ -1,0 +1,121 @@
+"""What happens when a fence is created, changed or deleted: which columns follow from which fields, and what counts as
+a repetition."""
+
+import unicodedata
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from geofences.geometry import FenceGeometry
+from geofences.models import Geofence
+from spatialflow.errors import Conflict, NotFound
+
+
+class DuplicateGeofence(Conflict):
+    default_detail = (
+        "An active geofence with this name and an equal geometry exists already. "
+        "Send confirm_duplicate: true to create it all the same."
+    )
+    default_code = "duplicate_geofence"
+
+
+def create_geofence(workspace_id: uuid.UUID, user_id: uuid.UUID, fields: Mapping[str, Any]) -> uuid.UUID:
+    """Store a fence from the fields of a validated CreateGeofenceSerializer and return its id. Raises
+    DuplicateGeofence."""
+    fence = Geofence(workspace_id=workspace_id, created_by_id=user_id, **_columns(workspace_id, fields))
+    fence.updated_at = fence.created_at
+    if fields.get("confirm_duplicate"):
+        fence.distinct_by = fence.id
+    elif _repeats_another(fence):
+        raise DuplicateGeofence()
+    try:
+        with transaction.atomic():
+            fence.save(force_insert=True)
+    except IntegrityError as error:  # the same fence, created by another request since we looked
+        if error.__cause__.diag.constraint_name != "geofence_unrepeated":
+            raise
+        raise DuplicateGeofence() from None
+    return fence.id
+
+
+def update_geofence(workspace_id: uuid.UUID, geofence_id: uuid.UUID, fields: Mapping[str, Any]) -> None:
+    """Change the fields that are given, in one statement that reads nothing first. Raises NotFound.
+
+    An update is never refused as a repetition: there is no member to confirm one with, so the fence counts as confirmed
+    from then on.
+    """
+    columns = _columns(workspace_id, fields)
+    if columns:
+        columns["updated_at"] = timezone.now()
+    if columns.keys() & {"name", "geometry", "is_active"}:
+        columns["distinct_by"] = geofence_id
+    fence = Geofence.objects.for_workspace(workspace_id).filter(pk=geofence_id)
+    if not (fence.update(**columns) if columns else fence.exists()):
+        raise NotFound()
+
+
+def delete_geofence(workspace_id: uuid.UUID, geofence_id: uuid.UUID) -> None:
+    """Deactivate a fence; it stays readable by its id. Deleting it again changes nothing. Raises NotFound."""
+    fence = Geofence.objects.for_workspace(workspace_id).filter(pk=geofence_id)
+    if not fence.filter(is_active=True).update(is_active=False, updated_at=timezone.now()) and not fence.exists():
+        raise NotFound()
+
+
+def tag_key(name: str) -> str:
+    """Return what two spellings of one tag have in common: case, accents' encoding and spacing do not matter."""
+    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
+
+
+def group_id_for(workspace_id: uuid.UUID, group_name: str) -> uuid.UUID:
+    """Return the id of the workspace's group of this name, the same at any time: naming a group creates or joins it."""
+    return uuid.uuid5(workspace_id, group_name)
+
+
+def _columns(workspace_id: uuid.UUID, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns that the given fields decide, derived ones included."""
+    plain = (
+        "name",
+        "description",
+        "webhook_url",
+        "webhook_events",
+        "metadata",
+        "address",
+        "buffer_meters",
+        "source",
+        "is_active",
+    )
+    columns = {field: fields[field] for field in plain if field in fields}
+    if "geometry" in fields:
+        columns |= _geometry_columns(fields["geometry"])
+    if "group_name" in fields:
+        name = fields["group_name"]
+        columns |= {"group_name": name, "group_id": group_id_for(workspace_id, name) if name else None}
+    if "tags" in fields:
+        tags = {tag_key(name): name for name in reversed(fields["tags"])}  # of two spellings the first stays
+        columns |= {"tags": list(reversed(tags.values())), "tag_keys": list(reversed(tags))}
+    if "lng" in fields:
+        lng, lat = fields["lng"], fields["lat"]
+        columns["point"] = None if lng is None else [lng, lat]
+    return columns
+
+
+def _geometry_columns(geometry: FenceGeometry) -> dict[str, Any]:
+    return {
+        "geometry": geometry.given,
+        "geometry_type": geometry.geometry_type,
+        "radius_meters": geometry.radius_meters,
+        "shape": geometry.wkb,
+        "bounding_box": geometry.bounding_box,
+        "geometry_digest": geometry.digest,
+    }
+
+
+def _repeats_another(fence: Geofence) -> bool:
+    """Return whether an active, unarchived fence has this name and geometry, be it a confirmed repetition or not."""
+    same = Geofence.objects.for_workspace(fence.workspace_id).filter(
+        name=fence.name, geometry_digest=fence.geometry_digest
+    )
+    return same.filter(is_active=True, archived=False).exists()
