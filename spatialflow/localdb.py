@@ -84,8 +84,12 @@ def server(data_dir: Path) -> Iterator[Server]:
         raise LocalDatabaseError(str(error)) from None
     except OSError as error:
         raise LocalDatabaseError(f"The local data cannot be used: {error}.") from None
-    with _started(programs, cluster, sockets, data_dir / "postgres.log", throw_away=False) as running:
-        yield running
+    try:
+        with _started(programs, cluster, sockets, data_dir / "postgres.log", throw_away=False) as running:
+            yield running
+    finally:
+        with suppress(OSError):
+            sockets.rmdir()
 
 
 @contextmanager
