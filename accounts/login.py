@@ -31,9 +31,9 @@ class NoWorkspace(ApiError):
     default_code = "no_workspace"
 
 
-def log_in(typed_email: str, password: str, client: Client) -> TokenPair:
+def log_in(email: str, password: str, client: Client) -> TokenPair:
     """Return a token pair for the right password. Raises `InvalidCredentials`, after the same work whatever is wrong."""
-    user = find_user(typed_email)
+    user = find_user(email)
     if not _password_matches(user, password) or user is None or not user.is_active:
         logger.info("login refused from %s", client.ip)
         raise InvalidCredentials()

@@ -6,6 +6,7 @@ An endpoint with a limit of its own does not count against the general ones.
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from rest_framework.request import Request
 
 from accounts.emails import canonical_email, fold
@@ -36,7 +37,7 @@ def charge_login_email(request: Request, typed_email: str) -> None:
     """15 logins a minute for one email address, known or not, however it is spelled."""
     try:
         identity = canonical_email(typed_email)
-    except ValueError:
+    except ValidationError:
         identity = fold(typed_email)
     charge(request, "login-email", "15/m", identity)
 

@@ -41,6 +41,7 @@ class APIView(views.APIView):
 
     http_method_names = ["get", "post", "put", "patch", "delete", "head"]
     content_negotiation_class = AlwaysFirstRenderer
+    format_kwarg = None
     # Throttle classes that need no credential and are asked before authentication.
     ip_throttle_classes: ClassVar[list[type]] = []
     # True for what must answer a machine at any rate: health, keys, documents.

@@ -1,13 +1,14 @@
 """The cast of every test: Alice owns acme, Bob is a field worker there, Carol only reads, Mallory owns other and must never see acme."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import Membership, User, Workspace
 from accounts.principal import Client
-from accounts.tokens import TokenPair, issue
+from accounts.tokens import AccessToken, TokenPair, issue
 from apikeys.models import ApiKey
 
 PASSWORD = "correct horse battery staple"
@@ -23,6 +24,10 @@ class Actor:
     membership: Membership
     pair: TokenPair
     client: APIClient
+
+    @property
+    def sign_in_id(self) -> UUID:
+        return AccessToken.read(self.pair.access_token).sid
 
     def sign_in_again(self) -> TokenPair:
         return issue(self.membership, "password", Client("192.0.2.7", "another device"))
