@@ -13,29 +13,31 @@ from django.db import connection
 
 MIN_TRIGGER_RADIUS_METERS = 50
 
-# One fence as the API shows it (GeofenceResponse), from the row `fence`.
-DOCUMENT_SQL = f"""
-    SELECT row_to_json(document)::text FROM (SELECT
-        fence.id, fence.name, fence.description, fence.geometry, fence.geometry_type, fence.radius_meters,
-        fence.webhook_url, fence.webhook_events, fence.metadata, fence.is_active, fence.group_id, fence.group_name,
-        fence.source, fence.address, fence.buffer_meters, fence.archived, fence.point, fence.tags,
-        NULL AS source_id, NULL AS pre_upgrade_geometry, NULL AS building_provenance,
-        fence.radius_meters AS effective_radius_meters,
-        coalesce(fence.radius_meters < {MIN_TRIGGER_RADIUS_METERS}, false) AS below_min_trigger_radius,
-        false AS is_example,
-        to_char(fence.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS created_at,
-        to_char(fence.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS updated_at
-    ) AS document"""  # noqa: S608 - a constant of this module
+# One fence as the API shows it (GeofenceResponse), member by member, from the row `fence`.
+DOCUMENT_COLUMNS = f"""
+    fence.id, fence.name, fence.description, fence.geometry, fence.geometry_type, fence.radius_meters,
+    fence.webhook_url, fence.webhook_events, fence.metadata, fence.is_active, fence.group_id, fence.group_name,
+    fence.source, fence.address, fence.buffer_meters, fence.archived, fence.point, fence.tags,
+    NULL AS source_id, NULL AS pre_upgrade_geometry, NULL AS building_provenance,
+    fence.radius_meters AS effective_radius_meters,
+    coalesce(fence.radius_meters < {MIN_TRIGGER_RADIUS_METERS}, false) AS below_min_trigger_radius,
+    false AS is_example,
+    to_char(fence.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS created_at,
+    to_char(fence.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS updated_at"""
 
-# The ids of the page and the total come from the index alone; only the page's own rows are fetched. A page that is not
-# full and not past the end tells the total by itself, so that most workspaces never pay for a count.
+DOCUMENT_SQL = f"""
+    SELECT row_to_json(document)::text
+    FROM (SELECT {DOCUMENT_COLUMNS} FROM geofences_geofence AS fence WHERE workspace_id = %s AND id = %s) AS document"""  # noqa: S608
+
+# The innermost query limits before anything is computed for a row. A page that is not full and not past the end tells
+# the total by itself, so that most workspaces never pay for a count; the others count in an index alone.
 PAGE_SQL = """
-    WITH page AS MATERIALIZED (
-        SELECT id, created_at FROM geofences_geofence WHERE {condition}
-        ORDER BY created_at DESC, id LIMIT %(limit)s OFFSET %(offset)s
-    ), answer AS (
-        SELECT count(*) AS size, string_agg(({document}), ',' ORDER BY page.created_at DESC, page.id) AS documents
-        FROM page JOIN geofences_geofence AS fence USING (id)
+    WITH answer AS (
+        SELECT count(*) AS size, string_agg(row_to_json(document)::text, ',') AS documents
+        FROM (SELECT {columns} FROM (
+            SELECT * FROM geofences_geofence WHERE {condition}
+            ORDER BY created_at DESC, id LIMIT %(limit)s OFFSET %(offset)s
+        ) AS fence) AS document
     )
     SELECT documents, size, CASE
         WHEN size < %(limit)s AND (size > 0 OR %(offset)s = 0) THEN %(offset)s + size
@@ -75,7 +77,7 @@ def read_geofence_page(workspace_id: uuid.UUID, page: GeofencePage, tag_keys: li
         condition += " AND tag_keys @> %(tag_keys)s::text[]"
     parameters = {"workspace_id": workspace_id, "limit": page.limit, "offset": page.offset, "tag_keys": tag_keys}
     with connection.cursor() as cursor:
-        cursor.execute(PAGE_SQL.format(condition=condition, document=DOCUMENT_SQL), parameters)
+        cursor.execute(PAGE_SQL.format(condition=condition, columns=DOCUMENT_COLUMNS), parameters)
         documents, size, total = cursor.fetchone()
     following = None
     if page.offset + size < total and size:
@@ -93,9 +95,6 @@ def read_geofence_page(workspace_id: uuid.UUID, page: GeofencePage, tag_keys: li
 def find_geofence_json(workspace_id: uuid.UUID, geofence_id: uuid.UUID) -> bytes | None:
     """Return the fence as JSON, or None where it is absent or another workspace's."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT ({DOCUMENT_SQL}) FROM geofences_geofence AS fence WHERE workspace_id = %s AND id = %s",  # noqa: S608
-            [workspace_id, geofence_id],
-        )
+        cursor.execute(DOCUMENT_SQL, [workspace_id, geofence_id])
         row = cursor.fetchone()
     return row[0].encode() if row else None
