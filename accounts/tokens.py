@@ -123,8 +123,10 @@ class SignedToken(Token):
             raise InvalidToken() from None
 
     def verify(self) -> None:
-        if any(type(self.payload[claim]) is not int for claim in ("iat", "exp")):
+        if any(type(self.payload[claim]) is not int or self.payload[claim] >= 2**40 for claim in ("iat", "exp")):
             raise TokenError("times are whole seconds")
+        if any(not isinstance(self.payload[claim], str) for claim in ("sub", "sid", "wid", "jti")):
+            raise TokenError("ids are text")
         self.verify_token_type()
         self.sub, self.sid, self.wid, self.jti = (uuid.UUID(self.payload[claim]) for claim in ("sub", "sid", "wid", "jti"))
 

@@ -1,7 +1,7 @@
 """What every API view shares: the order of checks, and the two base classes.
 
-The order is: limits by address, authentication, permission, limits by credential. The limits by address come first, so that guessing
-credentials is limited too; the first refusal stops the rest, so that it charges no other limit.
+The order is: limits by address, authentication, permission, limits by credential. The first refusal stops the rest, so that it charges
+no other limit. A caller without a valid credential is charged too, before the 401.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from rest_framework import views
+from rest_framework import status, views
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -50,8 +51,13 @@ class APIView(views.APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
         self.refuse_first_exceeded([throttle() for throttle in self.ip_throttle_classes], request)
-        self.perform_authentication(request)
-        self.check_permissions(request)
+        try:
+            self.perform_authentication(request)
+            self.check_permissions(request)
+        except APIException as refusal:
+            if refusal.status_code == status.HTTP_401_UNAUTHORIZED:
+                self.refuse_first_exceeded(self.get_throttles(), request)  # guessing is limited as well
+            raise
         if not self.rate_limit_exempt:
             self.refuse_first_exceeded(self.get_throttles(), request)
 

@@ -79,14 +79,11 @@ def end(find: Callable[[], list[Process]], steps: tuple[tuple[signal.Signals, fl
         for process in find():
             _send(process, number)
         deadline = time.monotonic() + patience
-        while find():
-            if time.monotonic() > deadline:
-                break
+        while time.monotonic() < deadline:
+            if not find():
+                return
             time.sleep(0.05)
-        else:
-            return
-    remaining = ", ".join(f"{process.pid} ({process.name})" for process in find())
-    if remaining:
+    if remaining := ", ".join(f"{process.pid} ({process.name})" for process in find()):
         raise ProcessesRemainError(f"These processes of an earlier run do not end: {remaining}.")
 
 

@@ -81,7 +81,6 @@ def charge(request: Request, name: str, rate: str, identity: str) -> None:
 
 def apply(request: Request, usage: Usage, counter_key: str | None = None) -> None:
     """Let the answer carry the tightest of its limits (`RateLimit-*`), and raise `Throttled` when `usage` is exceeded."""
-    request = request if isinstance(request, Request) else request
     charged: list[tuple[str, int]] = request.__dict__.setdefault("charged_counters", [])
     if usage.exceeded:
         for key, seconds in charged:

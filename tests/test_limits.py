@@ -1,0 +1,333 @@
+"""The limits: exact under concurrency on both counter stores, exact in what they say, and not to be evaded."""
+
+import time
+from collections import Counter
+
+import pytest
+from django.db import connections
+from django.http import HttpRequest
+from rest_framework.request import Request
+
+from accounts.models import Workspace
+from apikeys.models import ApiKey
+from spatialflow import throttling
+from tests.support.cast import PASSWORD, Actor
+from tests.support.launch import Server, Valkey
+from tests.support.race import at_once, call
+
+LOGIN = "/api/v1/auth/login"
+REFRESH = "/api/v1/auth/refresh"
+GEOFENCES = "/api/v1/geofences"
+both_stores = pytest.mark.parametrize("store", ["server", "redis_server"])
+real = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def api(request: pytest.FixtureRequest, store: str, transactional_db: None) -> Server:
+    """A server whose counters are empty."""
+    running: Server = request.getfixturevalue(store)
+    if store == "redis_server":
+        redis_store: Valkey = request.getfixturevalue("redis_store")
+        redis_store.stop()
+        redis_store.start()
+        time.sleep(2.1)  # longer than a process goes without asking Redis again
+    return running
+
+
+def wrong_login(email: str):
+    return {"email": email, "password": "not this one"}
+
+
+@both_stores
+@real
+def test_of_64_logins_at_once_for_one_address_15_reach_the_password(api):
+    answers = at_once(64, lambda _: call(api, "POST", LOGIN, wrong_login("target@acme.test")))
+
+    assert Counter(answer.status for answer in answers) == {401: 15, 429: 49}
+
+
+@both_stores
+@real
+def test_of_90_logins_at_once_from_one_address_60_reach_the_password(api):
+    answers = at_once(90, lambda n: call(api, "POST", LOGIN, wrong_login(f"target{n}@acme.test")))
+
+    assert Counter(answer.status for answer in answers) == {401: 60, 429: 30}
+
+
+@both_stores
+@real
+def test_of_64_refreshes_at_once_of_one_sign_in_30_are_answered(api, alice):
+    body = {"refresh_token": alice.pair.refresh_token}
+
+    answers = at_once(64, lambda _: call(api, "POST", REFRESH, body))
+
+    assert Counter(answer.status for answer in answers) == {200: 30, 429: 34}
+
+
+@both_stores
+@real
+def test_of_128_refreshes_at_once_from_one_address_100_are_looked_at(api):
+    answers = at_once(128, lambda n: call(api, "POST", REFRESH, {"refresh_token": f"nonsense{n}"}))
+
+    assert Counter(answer.status for answer in answers) == {401: 100, 429: 28}
+
+
+@real
+def test_a_keys_hour_is_exact_at_once(server, alice):
+    _, raw = alice.make_key(hourly_limit=20)
+
+    answers = at_once(40, lambda _: call(server, "GET", GEOFENCES, headers={"X-API-KEY": raw}))
+
+    assert Counter(answer.status for answer in answers) == {200: 20, 429: 20}
+
+
+@real
+def test_redis_gone_the_same_limit_counts_in_postgres(redis_server, redis_store):
+    redis_store.stop()
+    try:
+        answers = at_once(64, lambda _: call(redis_server, "POST", LOGIN, wrong_login("target@acme.test")))
+    finally:
+        redis_store.start()
+
+    assert Counter(answer.status for answer in answers) == {401: 15, 429: 49}
+    assert "limits count in Postgres" in redis_server.log.read_text()
+    with connections["counters"].cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM spatialflow_counter")
+        assert cursor.fetchone()[0] >= 2
+
+
+def exhaust_email(anyone, email: str = "target@acme.test") -> None:
+    for _ in range(15):
+        assert anyone.post(LOGIN, wrong_login(email), format="json").status_code == 401
+
+
+def test_the_sixteenth_login_says_when_to_come_back(anyone, db):
+    exhaust_email(anyone)
+
+    response = anyone.post(LOGIN, wrong_login("target@acme.test"), format="json")
+
+    body = response.json()
+    retry_after = int(response["Retry-After"])
+    assert response.status_code == 429
+    assert 1 <= retry_after <= 60
+    assert body.pop("reset_at").endswith("Z")
+    assert body == {
+        "detail": "Rate limit exceeded; try again after the seconds in Retry-After.",
+        "error_code": "rate_limited",
+        "error": "rate_limited",
+        "limit": 15,
+    }
+    assert (response["RateLimit-Limit"], response["RateLimit-Remaining"]) == ("15", "0")
+    assert response["RateLimit-Reset"] == str(retry_after)
+    assert response["Cache-Control"] == "no-store"
+
+
+def test_retry_after_is_exact(anyone, db, monkeypatch):
+    """Waiting it out passes, one second less does not."""
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    exhaust_email(anyone)
+    retry_after = int(anyone.post(LOGIN, wrong_login("target@acme.test"), format="json")["Retry-After"])
+    begun = now
+
+    now = begun + retry_after - 1
+    early = anyone.post(LOGIN, wrong_login("target@acme.test"), format="json")
+    now = begun + retry_after
+    in_time = anyone.post(LOGIN, wrong_login("target@acme.test"), format="json")
+
+    assert (early.status_code, early["Retry-After"]) == (429, "1")
+    assert in_time.status_code == 401
+    assert in_time["RateLimit-Remaining"] == "14"
+
+
+def test_a_keys_retry_after_is_exact(alice: Actor, monkeypatch):
+    client = alice.key_client(hourly_limit=1)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert client.get(GEOFENCES).status_code == 200
+    begun, retry_after = now, int(client.get(GEOFENCES)["Retry-After"])
+
+    now = begun + retry_after - 1
+    early = client.get(GEOFENCES)
+    now = begun + retry_after
+
+    assert 1 <= retry_after <= 3600
+    assert (early.status_code, early["Retry-After"]) == (429, "1")
+    assert client.get(GEOFENCES).status_code == 200
+
+
+def test_waiting_does_not_grow_and_refused_attempts_do_not_extend_it(anyone, db, monkeypatch):
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    exhaust_email(anyone)
+    waits = []
+    for _ in range(5):
+        response = anyone.post(LOGIN, wrong_login("target@acme.test"), format="json")
+        waits.append(int(response["Retry-After"]) if response.status_code == 429 else 0)
+        now += 1
+
+    assert all(later <= max(0, earlier - 1) for earlier, later in zip(waits, waits[1:], strict=False))
+
+
+def test_the_right_password_is_no_way_around_the_limit(anyone, alice):
+    exhaust_email(anyone, "alice@acme.test")
+
+    response = anyone.post(LOGIN, {"email": "alice@acme.test", "password": PASSWORD}, format="json")
+
+    assert response.status_code == 429
+    assert alice.client.get("/api/v1/auth/me").status_code == 200  # what is signed in goes on
+
+
+@pytest.mark.parametrize("spelling", ["TARGET@acme.test", " target@acme.test ", "\uff54arget@acme.test", "target@ACME\uff0etest", "target\uff20acme.test"])
+def test_spellings_share_one_limit(anyone, db, spelling):
+    exhaust_email(anyone)
+
+    assert anyone.post(LOGIN, wrong_login(spelling), format="json").status_code == 429
+
+
+def test_plus_tags_are_other_accounts(anyone, db):
+    exhaust_email(anyone)
+
+    assert anyone.post(LOGIN, wrong_login("target+1@acme.test"), format="json").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "header",
+    "X-Forwarded-For X-Real-IP Forwarded True-Client-IP CF-Connecting-IP X-Client-IP X-Cluster-Client-IP X-Forwarded "
+    "Forwarded-For X-Originating-IP X-Remote-IP X-Remote-Addr X-Host Fastly-Client-IP X-Forwarded-Host".split(),
+)
+def test_no_header_moves_a_caller_to_another_address(anyone, db, header):
+    for n in range(60):
+        anyone.post(LOGIN, wrong_login(f"t{n}@acme.test"), format="json", headers={header: f"203.0.113.{n}"})
+
+    response = anyone.post(LOGIN, wrong_login("last@acme.test"), format="json", headers={header: "198.51.100.9"})
+
+    assert response.status_code == 429
+
+
+def test_behind_a_proxy_the_last_hop_counts_and_the_rest_is_the_clients_word(anyone, db, settings):
+    settings.TRUSTED_PROXY_COUNT = 1
+    for n in range(60):
+        headers = {"X-Forwarded-For": f"203.0.113.{n}, 198.51.100.9"}
+        assert anyone.post(LOGIN, wrong_login(f"t{n}@acme.test"), format="json", headers=headers).status_code == 401
+
+    blocked = anyone.post(LOGIN, wrong_login("x@acme.test"), format="json", headers={"X-Forwarded-For": "198.51.100.9"})
+    stranger = anyone.post(LOGIN, wrong_login("x@acme.test"), format="json", headers={"X-Forwarded-For": "198.51.100.8"})
+
+    assert (blocked.status_code, stranger.status_code) == (429, 401)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("::ffff:192.0.2.5", "192.0.2.5", True),
+    ],
+)
+def test_ipv6_counts_by_its_64_bits_and_mapped_ipv4_as_ipv4(anyone, db, one, other, same):
+    for n in range(60):
+        anyone.post(LOGIN, wrong_login(f"t{n}@acme.test"), format="json", REMOTE_ADDR=one)
+
+    response = anyone.post(LOGIN, wrong_login("x@acme.test"), format="json", REMOTE_ADDR=other)
+
+    assert response.status_code == (429 if same else 401)
+
+
+def test_junk_bodies_count_by_address(anyone, db):
+    for _ in range(60):
+        assert anyone.post(LOGIN, "{", content_type="application/json").status_code == 400
+
+    assert anyone.post(LOGIN, "{", content_type="application/json").status_code == 429
+
+
+def test_a_refusal_by_the_email_limit_does_not_charge_the_address(anyone, db):
+    exhaust_email(anyone)
+    for _ in range(60):
+        assert anyone.post(LOGIN, wrong_login("target@acme.test"), format="json").status_code == 429
+
+    answers = [anyone.post(LOGIN, wrong_login(f"t{n}@acme.test"), format="json").status_code for n in range(46)]
+
+    assert answers == [401] * 45 + [429]
+
+
+def test_a_refusal_by_address_does_not_charge_the_email(anyone, db):
+    for n in range(60):
+        anyone.post(LOGIN, wrong_login(f"t{n}@acme.test"), format="json")
+    for _ in range(20):
+        assert anyone.post(LOGIN, wrong_login("target@acme.test"), format="json").status_code == 429
+
+    response = anyone.post(LOGIN, wrong_login("target@acme.test"), format="json", REMOTE_ADDR="192.0.2.99")
+
+    assert (response.status_code, response["RateLimit-Remaining"]) == (401, "14")
+
+
+def test_a_blocked_attempt_hashes_no_password_and_asks_no_query(anyone, alice, django_assert_num_queries):
+    exhaust_email(anyone, "alice@acme.test")
+    begun = time.perf_counter()
+
+    with django_assert_num_queries(0):
+        anyone.post(LOGIN, {"email": "alice@acme.test", "password": PASSWORD}, format="json")
+
+    assert time.perf_counter() - begun < 0.02  # one hash alone takes longer
+
+
+@pytest.mark.parametrize(("plan", "limit"), [("free", 1000), ("pro", 2000), ("team", 5000), ("business", 10000), ("enterprise", 20000)])
+def test_the_plan_limits_each_credential(alice, plan, limit):
+    Workspace.objects.update(plan=plan)
+
+    for client in (alice.client, alice.key_client()):
+        response = client.get(GEOFENCES)
+
+        assert (response["RateLimit-Limit"], response["RateLimit-Remaining"]) == (str(limit), str(limit - 1))
+        assert 1 <= int(response["RateLimit-Reset"]) <= 3600
+
+
+def test_a_keys_own_limit_only_lowers_the_plans(alice):
+    assert alice.key_client(hourly_limit=7).get(GEOFENCES)["RateLimit-Limit"] == "7"
+    assert alice.key_client(hourly_limit=999_999).get(GEOFENCES)["RateLimit-Limit"] == "10000"
+
+
+def test_without_a_valid_credential_100_an_hour(anyone, alice):
+    for n in range(100):
+        headers = {"X-API-KEY": "sf_guess"} if n % 2 else {}
+        assert anyone.get(GEOFENCES, headers=headers).status_code == 401
+
+    response = anyone.get(GEOFENCES, headers={"X-API-KEY": "sf_guess"})
+
+    assert (response.status_code, response["RateLimit-Limit"]) == (429, "100")
+    assert alice.client.get(GEOFENCES).status_code == 200  # a neighbour at the same address
+    assert alice.key_client().get(GEOFENCES).status_code == 200
+
+
+def test_limited_answers_carry_the_headers_and_health_is_not_limited(anyone, alice):
+    names = {"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}
+
+    for response in (
+        anyone.post(LOGIN, {}, format="json"),
+        anyone.post(REFRESH, {"refresh_token": alice.pair.refresh_token}, format="json"),
+        alice.client.get(GEOFENCES),
+        anyone.get(GEOFENCES),
+    ):
+        assert names <= set(response.headers), response
+    assert not names & set(anyone.get("/api/v1/health").headers)
+
+
+def test_a_key_counts_only_what_it_did(alice):
+    one, other = alice.key_client(hourly_limit=1), alice.key_client(hourly_limit=1)
+
+    assert [one.get(GEOFENCES).status_code for _ in range(2)] == [200, 429]
+    assert other.get(GEOFENCES).status_code == 200
+    assert ApiKey.objects.count() == 2
+
+
+def test_expired_counters_are_swept(db, monkeypatch):
+    with connections["counters"].cursor() as cursor:
+        cursor.execute("INSERT INTO spatialflow_counter VALUES ('old', 3, now() - interval '1 minute')")
+    monkeypatch.setattr("random.random", lambda: 0.0)
+
+    throttling.charge(Request(HttpRequest()), "sweep", "5/m", "somebody")
+
+    with connections["counters"].cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM spatialflow_counter WHERE key = 'old'")
+        assert cursor.fetchone()[0] == 0
