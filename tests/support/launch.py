@@ -130,13 +130,14 @@ def start(command: list[str], *, output: int, environment: dict[str, str] | None
     )
 
 
-def stop(process: subprocess.Popen[bytes], patience: float = 10) -> None:
-    """Ask a process to end, then kill what is left of its group (a killed granian leaves its workers)."""
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process to end, then once more its group (a worker just forked may miss the first), then kill the group."""
     process.terminate()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=patience)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    for number, patience in ((signal.SIGTERM, 1), (signal.SIGKILL, 10)):
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=patience)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
     process.wait()
 
 
