@@ -127,15 +127,12 @@ def _version_of(cluster: Path) -> int | None:
 
 def _prepare_cluster(cluster: Path, programs: Programs) -> Path:
     """Return the data folder as the programs' user can use it: made when absent, moved when out of its reach."""
+    set_aside = cluster.with_name("postgres.moving")
+    if set_aside.exists() and not cluster.exists():
+        set_aside.rename(cluster)  # a move was interrupted
+    _remove(set_aside)
     if not programs.can_enter(cluster.resolve().parent):
-        shared = shared_home() / hashlib.sha256(os.fsencode(cluster)).hexdigest()[:16]
-        shared.mkdir(mode=0o711, exist_ok=True)
-        if cluster.exists():
-            _copy_cluster(cluster.resolve(), shared / "postgres")
-            _remove(cluster)
-        elif cluster.is_symlink():
-            cluster.unlink()
-        cluster.symlink_to(shared / "postgres")
+        _move_within_reach(cluster, set_aside)
     cluster = cluster.resolve()
     if not cluster.exists():
         _make_cluster(cluster, programs, durable=True)
@@ -146,13 +143,17 @@ def _prepare_cluster(cluster: Path, programs: Programs) -> Path:
     return cluster
 
 
-def _copy_cluster(source: Path, target: Path) -> None:
-    """Copy the data; a copy that was interrupted is thrown away, never used."""
-    draft = target.with_name("postgres.new")
-    _remove(draft)
-    _remove(target)
-    shutil.copytree(source, draft, symlinks=True)
-    draft.rename(target)
+def _move_within_reach(cluster: Path, set_aside: Path) -> None:
+    """Leave a link in place of the data folder and move what it holds to where every user can get to its own."""
+    place = Path(tempfile.mkdtemp(prefix="data-", dir=shared_home()))
+    place.chmod(0o711)
+    if cluster.exists():
+        shutil.copytree(cluster.resolve(), place / "postgres", symlinks=True)
+        cluster.rename(set_aside)
+    elif cluster.is_symlink():
+        cluster.unlink()
+    cluster.symlink_to(place / "postgres")
+    _remove(set_aside)
 
 
 def _make_cluster(cluster: Path, programs: Programs, *, durable: bool) -> None:

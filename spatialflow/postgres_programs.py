@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from pwd import getpwnam
+from pwd import getpwnam, getpwuid
 from typing import Any
 
 from spatialflow import processes
@@ -116,17 +116,20 @@ def _major_version(folder: Path) -> int | None:
 
 
 def as_permitted_user(programs: Programs) -> Programs:
-    """Return the programs with a user that PostgreSQL accepts; only root needs another than itself.
+    """Return the programs with a user that PostgreSQL accepts: neither root nor one that the system has no name for.
 
     A user namespace is preferred: root's files stay root's, and a home that only root may enter stays closed to others.
     Where namespaces are refused, or the programs lie where root has no special power, `nobody` runs them from a copy.
     """
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 and _has_a_name(os.geteuid()):
         return programs
-    inside = Programs(programs.folder, programs.version, prefix=("unshare", "--user", "--map-user=1000", "--"))
+    nobody = getpwnam("nobody")
+    mapping = ("unshare", "--user", f"--map-user={nobody.pw_uid}", "--")
+    inside = Programs(programs.folder, programs.version, prefix=mapping)
     if inside.can_run():
         return inside
-    nobody = getpwnam("nobody")
+    if os.geteuid() != 0:
+        return programs  # initdb says what is wrong
     dropped = Programs(programs.folder, programs.version, user=nobody.pw_uid, group=nobody.pw_gid)
     if dropped.can_run():
         return dropped
@@ -137,6 +140,14 @@ def as_permitted_user(programs: Programs) -> Programs:
         "PostgreSQL refuses to run as root and no other user can be used here: start this as an ordinary user, "
         "or set DATABASE_URL."
     )
+
+
+def _has_a_name(user: int) -> bool:
+    try:
+        getpwuid(user)
+    except KeyError:
+        return False
+    return True
 
 
 def _copy_programs(programs: Programs) -> Path:
