@@ -1,5 +1,6 @@
-"""Authentication by access token: `Authorization: Bearer` (RFC 6750 section 2.1), and what both kinds of credential share."""
-
+"""Authentication by access token: `Authorization: Bearer` (RFC 6750 section 2.1), and what both kinds of credential
+share.
+"""
 
 from django.db import connection
 from rest_framework import status
@@ -30,8 +31,9 @@ def refuse_two_credentials(request: Request) -> None:
         raise TwoCredentials()
 
 
-# One row decides: the sign-in lives, its user is active, still a member, and the workspace is not suspended. So logout, removal,
-# deactivation and a change of role act on the very next request. Hot: written once as SQL, because compiling it costs more than running it.
+# One row decides: the sign-in lives, its user is active, still a member, and the workspace is not suspended. So
+# logout, removal, deactivation and a change of role act on the very next request. Hot: written once as SQL, because
+# compiling it costs more than running it.
 FIND_SIGN_IN = """
 SELECT u.email, u.email_verified_at IS NOT NULL, m.role, w.plan
 FROM accounts_signin s

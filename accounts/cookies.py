@@ -1,4 +1,6 @@
-"""The refresh cookie: for browsers, beside the body. Only `auth/refresh` and `auth/logout` read it; a token in the body wins."""
+"""The refresh cookie: for browsers, beside the body. Only `auth/refresh` and `auth/logout` read it; a token in the
+body wins.
+"""
 
 from django.http import HttpResponseBase
 from rest_framework.request import Request
@@ -10,7 +12,9 @@ PATH = "/api/v1/auth/"
 
 
 def set_refresh_cookie(response: HttpResponseBase, pair: TokenPair) -> None:
-    """Let the browser keep the refresh token where no script can read it (HttpOnly) and no other site can send it (Strict)."""
+    """Let the browser keep the refresh token where no script can read it (HttpOnly) and no other site can send it
+    (Strict).
+    """
     response.set_cookie(
         NAME,
         pair.refresh_token,

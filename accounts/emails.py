@@ -1,4 +1,6 @@
-"""One canonical form for an email address, so that no two accounts, invitations or limits differ only in how it was typed."""
+"""One canonical form for an email address, so that no two accounts, invitations or limits differ only in how it was
+typed.
+"""
 
 import unicodedata
 

@@ -32,7 +32,7 @@ class NoWorkspace(ApiError):
 
 
 def log_in(email: str, password: str, client: Client) -> TokenPair:
-    """Return a token pair for the right password. Raises `InvalidCredentials`, after the same work whatever is wrong."""
+    """Return a token pair for the right password. Raises `InvalidCredentials`, at the same cost whatever is wrong."""
     user = find_user(email)
     if not _password_matches(user, password) or user is None or not user.is_active:
         logger.info("login refused from %s", client.ip)
@@ -63,7 +63,9 @@ def _password_matches(user: User | None, password: str) -> bool:
 
 
 def membership_to_enter(user: User) -> Membership:
-    """Return the membership a new sign-in starts in: the last chosen workspace, else the oldest. Raises `NoWorkspace`."""
+    """Return the membership a new sign-in starts in: the last chosen workspace, else the oldest. Raises
+    `NoWorkspace`.
+    """
     last_chosen_first = Case(When(workspace_id=user.last_workspace_id, then=0), default=1)
     memberships = Membership.objects.filter(user=user, workspace__suspended_at=None).select_related("workspace")
     membership = memberships.order_by(last_chosen_first, "created_at", "id").first()

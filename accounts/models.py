@@ -26,14 +26,18 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        return self.create_user(email, password, is_staff=True, is_superuser=True, email_verified_at=timezone.now(), **fields)
+        return self.create_user(
+            email, password, is_staff=True, is_superuser=True, email_verified_at=timezone.now(), **fields
+        )
 
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(email=canonical_email(username or ""))
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """One person. `email` is stored in its canonical form (accounts/emails.py), so the unique index sees every spelling."""
+    """One person. `email` is stored in its canonical form (accounts/emails.py), so the unique index sees every
+    spelling.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.CharField(max_length=MAX_LENGTH, unique=True)
@@ -41,7 +45,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(max_length=255, blank=True)
     company = models.CharField(max_length=255, blank=True)
     language_preference = models.CharField(max_length=10, default="en")
-    selected_plan = models.CharField(max_length=20, choices=PLAN_CHOICES, default="free")  # a wish, not the workspace's plan
+    selected_plan = models.CharField(
+        max_length=20, choices=PLAN_CHOICES, default="free"
+    )  # a wish, not the workspace's plan
     last_workspace = models.ForeignKey("Workspace", models.SET_NULL, null=True, blank=True, related_name="+")
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
@@ -73,7 +79,9 @@ class Workspace(models.Model):
     name = models.CharField(max_length=255)
     slug = models.SlugField(max_length=255, unique=True)
     plan = models.CharField(max_length=20, choices=PLAN_CHOICES, default="free")
-    access_token_lifetime = models.DurationField(null=True, blank=True, help_text="Null means the deployment's default.")
+    access_token_lifetime = models.DurationField(
+        null=True, blank=True, help_text="Null means the deployment's default."
+    )
     suspended_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
@@ -93,7 +101,9 @@ class Membership(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["user", "workspace"], name="one_membership_a_user_and_workspace")]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "workspace"], name="one_membership_a_user_and_workspace")
+        ]
 
     def __str__(self) -> str:
         return f"{self.user_id} in {self.workspace_id} as {self.role}"
@@ -111,7 +121,8 @@ class SignInQuerySet(models.QuerySet["SignIn"]):
 class SignIn(models.Model):
     """One sign-in: the family of refresh tokens that one proof of identity began.
 
-    The live refresh token is the one whose `jti` is `current_jti`; there is never another. One row a sign-in, not one a rotation.
+    The live refresh token is the one whose `jti` is `current_jti`; there is never another. One row a sign-in, not one
+    a rotation.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -139,7 +150,8 @@ class SignIn(models.Model):
 
 
 class CredentialUsage(models.Model):
-    """One hour of one credential (an API key or a sign-in): the counter of the plan's limit and the record of use at once.
+    """One hour of one credential (an API key or a sign-in): the counter of the plan's limit and the record of use at
+    once.
 
     Written by one upsert a request (accounts/usage.py). No foreign keys: a count outlives what it counted.
     """

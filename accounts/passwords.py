@@ -18,7 +18,9 @@ class Argon2idPasswordHasher(Argon2PasswordHasher):
 
 
 def is_hashable(password: str) -> bool:
-    """Return whether a password is short enough to be hashed at all; longer ones would be a cheap way to burn our CPU."""
+    """Return whether a password is short enough to be hashed at all; longer ones would be a cheap way to burn our
+    CPU.
+    """
     return len(password) <= MAX_BYTES and len(password.encode("utf-8", "surrogatepass")) <= MAX_BYTES
 
 
@@ -43,8 +45,13 @@ class PersonalDataValidator:
         email = getattr(user, "email", "") or ""
         name = getattr(user, "name", "") or ""
         guesses = {"spatialflow", email, *email.split("@"), name.lower(), name.lower().replace(" ", "")}
-        if any(guess and len(guess) >= 4 and folded.strip("0123456789!.") == guess.strip("0123456789!.") for guess in guesses):
-            raise ValidationError("Choose a password that is not your address, your name or the product's.", "password_personal")
+        if any(
+            guess and len(guess) >= 4 and folded.strip("0123456789!.") == guess.strip("0123456789!.")
+            for guess in guesses
+        ):
+            raise ValidationError(
+                "Choose a password that is not your address, your name or the product's.", "password_personal"
+            )
 
     def get_help_text(self) -> str:
         return "Not your address or name."

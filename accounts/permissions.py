@@ -39,11 +39,15 @@ class HasScope:
         if scope not in principal.scopes:
             raise InsufficientPermissions(self._sentence(principal, scope), scope=scope)
         if principal.is_read_only and method not in READING_METHODS:
-            raise InsufficientPermissions("Insufficient permissions: this API key is read-only.", "read_only_key", scope=scope)
+            raise InsufficientPermissions(
+                "Insufficient permissions: this API key is read-only.", "read_only_key", scope=scope
+            )
         return True
 
     @staticmethod
     def _sentence(principal: Principal, scope: str) -> str:
         if principal.credential == "api_key" and scope not in KEY_SCOPES:
-            return f"Insufficient permissions: {scope} is for signed-in people; no API key carries it. Use a Bearer token."
+            return (
+                f"Insufficient permissions: {scope} is for signed-in people; no API key carries it. Use a Bearer token."
+            )
         return f"Insufficient permissions: this request needs the scope {scope}."

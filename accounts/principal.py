@@ -15,8 +15,8 @@ from spatialflow.client_ip import client_ip
 class Principal:
     """An authenticated caller, in `request.auth` (and `request.user`) of every API request.
 
-    Views ask it *which workspace* and *which scopes*, never how the caller signed in. `scopes` are the effective ones: what the
-    credential carries, bounded by the member's role now.
+    Views ask it *which workspace* and *which scopes*, never how the caller signed in. `scopes` are the effective
+    ones: what the credential carries, bounded by the member's role now.
     """
 
     user_id: uuid.UUID

@@ -1,7 +1,7 @@
 """What may be done: every scope, which of them an API key can carry, and which a role holds. The one table.
 
-A scope is `resource:action`. `write` implies `read` of the same resource. Whatever a caller presents, the scopes of the member's role
-*now* bound it: a key made by someone who was demoted since can do no more than that person.
+A scope is `resource:action`. `write` implies `read` of the same resource. Whatever a caller presents, the scopes of
+the member's role *now* bound it: a key made by someone who was demoted since can do no more than that person.
 """
 
 from enum import StrEnum
@@ -14,7 +14,8 @@ class Role(StrEnum):
     MEMBER = "member"
 
 
-# What a key may be given. Devices, workflows and integrations belong to other services of the platform, which ask this one.
+# What a key may be given. Devices, workflows and integrations belong to other services of the platform, which ask
+# this one.
 KEY_SCOPES: dict[str, str] = {
     "geofences:read": "See geofences and test points against them",
     "geofences:write": "Create, change and delete geofences",

@@ -1,7 +1,7 @@
 """The limits: numbers, what each counts by, and where it is asked. How counting works is in spatialflow/throttling.py.
 
-Limits by address are asked before authentication, the others after what they count by is known and before a password is hashed.
-An endpoint with a limit of its own does not count against the general ones.
+Limits by address are asked before authentication, the others after what they count by is known and before a password
+is hashed. An endpoint with a limit of its own does not count against the general ones.
 """
 
 from typing import Any
@@ -43,7 +43,9 @@ def charge_login_email(request: Request, typed_email: str) -> None:
 
 
 def charge_refresh_token(request: Request, sign_in_id: str) -> None:
-    """30 refreshes a minute with one refresh token: counted by its sign-in, so that copies and successors share the count."""
+    """30 refreshes a minute with one refresh token: counted by its sign-in, so that copies and successors share the
+    count.
+    """
     charge(request, "refresh-token", "30/m", sign_in_id)
 
 

@@ -1,8 +1,8 @@
 """The token pair: issuing, verifying, rotating and revoking it. `rotate` is the heart.
 
-simplejwt signs and checks; what it leaves open is closed here. Rotation is ours, on `SignIn`, because simplejwt's lets two concurrent
-refreshes of one token both succeed. Access and refresh tokens are signed with different keys derived from one secret, so neither can
-ever pass as the other.
+simplejwt signs and checks; what it leaves open is closed here. Rotation is ours, on `SignIn`, because simplejwt's
+lets two concurrent refreshes of one token both succeed. Access and refresh tokens are signed with different keys
+derived from one secret, so neither can ever pass as the other.
 """
 
 import hashlib
@@ -56,9 +56,11 @@ class TokenExpired(InvalidToken):
 
 
 class KeyRing(TokenBackend):
-    """Sign with the first key of JWT_SIGNING_KEYS and verify with any of them, chosen by `kid` from that fixed map alone.
+    """Sign with the first key of JWT_SIGNING_KEYS and verify with any of them, chosen by `kid` from that fixed map
+    alone.
 
-    The algorithm is ours, never the token's (RFC 8725 section 3.1); `jwk`, `jku`, `x5u` and the like are not looked at (3.10).
+    The algorithm is ours, never the token's (RFC 8725 section 3.1); `jwk`, `jku`, `x5u` and the like are not looked
+    at (3.10).
     """
 
     def __init__(self, purpose: str) -> None:
@@ -78,7 +80,9 @@ class KeyRing(TokenBackend):
         return jwt.encode(claims, self.keys[self.signing_kid], self.algorithm, headers={"kid": self.signing_kid})
 
     def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
-        """Return the claims of a token whose signature, issuer, audience and times hold. Raises simplejwt's backend errors."""
+        """Return the claims of a token whose signature, issuer, audience and times hold. Raises simplejwt's backend
+        errors.
+        """
         try:
             return jwt.decode(
                 token,
@@ -112,11 +116,13 @@ class SignedToken(Token):
 
     @classmethod
     def read(cls, raw: str) -> Self:
-        """Return the verified token. Raises `TokenExpired` for one of ours past its time, `InvalidToken` for anything else."""
+        """Return the verified token. Raises `TokenExpired` for one of ours past its time, `InvalidToken` for anything
+        else.
+        """
         if len(raw) > MAX_TOKEN_LENGTH:
             raise InvalidToken()
         try:
-            return cls(raw)
+            return cls(raw)  # type: ignore[arg-type]  # simplejwt annotates the encoded text as a Token
         except ExpiredTokenError:
             raise TokenExpired() from None
         except (TokenError, TokenBackendError, ValueError, TypeError, OverflowError, RecursionError, jwt.PyJWTError):
@@ -128,7 +134,9 @@ class SignedToken(Token):
         if any(not isinstance(self.payload[claim], str) for claim in ("sub", "sid", "wid", "jti")):
             raise TokenError("ids are text")
         self.verify_token_type()
-        self.sub, self.sid, self.wid, self.jti = (uuid.UUID(self.payload[claim]) for claim in ("sub", "sid", "wid", "jti"))
+        self.sub, self.sid, self.wid, self.jti = (
+            uuid.UUID(self.payload[claim]) for claim in ("sub", "sid", "wid", "jti")
+        )
 
     @classmethod
     def mint(cls, sign_in: SignIn, jti: uuid.UUID, issued_at: datetime, expires_at: datetime) -> Self:
@@ -146,12 +154,12 @@ class SignedToken(Token):
 
 
 class AccessToken(SignedToken):
-    token_type = purpose = "access"
+    token_type = purpose = "access"  # noqa: S105
     lifetime = timedelta(hours=4)  # simplejwt wants one; `mint` sets the workspace's
 
 
 class RefreshToken(SignedToken):
-    token_type = purpose = "refresh"
+    token_type = purpose = "refresh"  # noqa: S105
     lifetime = timedelta(days=30)
 
 
@@ -189,8 +197,9 @@ def issue(membership: Membership, method: str, client: Client) -> TokenPair:
     return _pair(sign_in, membership)
 
 
-# One single-table UPDATE decides who rotates: of any number of concurrent refreshes the row lock lets one see its `jti` as current.
-# The joined rows are only read, to re-check that user, membership and workspace still allow it and to answer without a second query.
+# One single-table UPDATE decides who rotates: of any number of concurrent refreshes the row lock lets one see its
+# `jti` as current. The joined rows are only read, to re-check that user, membership and workspace still allow it and
+# to answer without a second query.
 ROTATE = """
 UPDATE accounts_signin AS s
 SET current_jti = %(new_jti)s, previous_jti = s.current_jti, rotated_at = now(), last_used_at = now(),
@@ -216,9 +225,9 @@ WHERE s.id = %(sid)s AND s.previous_jti = %(jti)s AND s.revoked_at IS NULL AND s
 def rotate(token: RefreshToken, client: Client) -> TokenPair:
     """Trade a refresh token for the next pair (RFC 9700 section 4.14.2). Raises `InvalidToken`.
 
-    The previous token, presented again within REFRESH_GRACE_LIFETIME while its successor is unused, gets that same successor: a reply was
-    lost or a second tab raced. Any other token that is not current was stolen or replayed: the whole sign-in is revoked, which
-    commits although the caller gets an error.
+    The previous token, presented again within REFRESH_GRACE_LIFETIME while its successor is unused, gets that same
+    successor: a reply was lost or a second tab raced. Any other token that is not current was stolen or replayed: the
+    whole sign-in is revoked, which commits although the caller gets an error.
     """
     parameters = {
         "new_jti": uuid.uuid4(),
@@ -238,9 +247,13 @@ def rotate(token: RefreshToken, client: Client) -> TokenPair:
 def _find(statement: str, parameters: dict[str, Any]) -> tuple[SignIn, Membership] | None:
     """Run a statement over s (sign-in), u (user), m (membership), w (workspace) and return the rows as instances."""
     models = {"s": SignIn, "u": User, "m": Membership, "w": Membership.workspace.field.related_model}
-    fields = [(alias, field.attname, field.column) for alias, model in models.items() for field in model._meta.concrete_fields]
+    fields = [
+        (alias, field.attname, field.column) for alias, model in models.items() for field in model._meta.concrete_fields
+    ]
     with connection.cursor() as cursor:
-        cursor.execute(statement.format(columns=", ".join(f"{alias}.{column}" for alias, _, column in fields)), parameters)
+        cursor.execute(
+            statement.format(columns=", ".join(f"{alias}.{column}" for alias, _, column in fields)), parameters
+        )
         row = cursor.fetchone()
     if row is None:
         return None
@@ -248,7 +261,8 @@ def _find(statement: str, parameters: dict[str, Any]) -> tuple[SignIn, Membershi
     for (alias, _, _), value in zip(fields, row, strict=True):
         values[alias].append(value)
     sign_in, user, membership, workspace = (
-        model.from_db("default", [name for a, name, _ in fields if a == alias], values[alias]) for alias, model in models.items()
+        model.from_db("default", [name for a, name, _ in fields if a == alias], values[alias])
+        for alias, model in models.items()
     )
     membership.user, membership.workspace = user, workspace
     return sign_in, membership

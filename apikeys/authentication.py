@@ -34,7 +34,9 @@ WHERE k.digest = %s AND k.is_active AND k.revoked_at IS NULL AND (k.expires_at I
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """Put the `Principal` of a live key in `request.auth`. Raises `InvalidApiKey`; one query, none for what cannot be a key."""
+    """Put the `Principal` of a live key in `request.auth`. Raises `InvalidApiKey`; one query, none for what cannot be
+    a key.
+    """
 
     def authenticate(self, request: Request) -> tuple[Principal, Principal] | None:
         raw = request.META.get("HTTP_X_API_KEY")

@@ -1,7 +1,8 @@
 """The form of an API key: `sf_`, 40 random base62 characters, and a 6-character checksum of what precedes it.
 
-The prefix and the checksum let a secret scanner recognise a key without asking us, and let us refuse a typo without a query. Only the
-SHA-256 digest is stored: with 238 random bits a slow hash would protect nothing and slow every request.
+The prefix and the checksum let a secret scanner recognise a key without asking us, and let us refuse a typo without a
+query. Only the SHA-256 digest is stored: with 238 random bits a slow hash would protect nothing and slow every
+request.
 """
 
 import hashlib
@@ -33,7 +34,9 @@ def checksum(body: str) -> str:
 
 
 def is_well_formed(raw: str) -> bool:
-    """Return whether `raw` has the form of a key, checksum included. Needs no query; says nothing about whether it is a live key."""
+    """Return whether `raw` has the form of a key, checksum included. Needs no query; says nothing about whether it is
+    a live key.
+    """
     if len(raw) != KEY_LENGTH or not raw.startswith(PREFIX) or not raw.isascii() or not raw[len(PREFIX) :].isalnum():
         return False
     return checksum(raw[:-CHECKSUM_LENGTH]) == raw[-CHECKSUM_LENGTH:]

@@ -34,8 +34,8 @@ class ApiKeyManager(models.Manager.from_queryset(ApiKeyQuerySet)):  # type: igno
 class ApiKey(models.Model):
     """One machine credential of a workspace, made by one member, known only by its digest.
 
-    It works while it is active, not revoked, not expired, and its maker is an active member; it can do what its scopes and the maker's
-    role now both allow.
+    It works while it is active, not revoked, not expired, and its maker is an active member; it can do what its
+    scopes and the maker's role now both allow.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

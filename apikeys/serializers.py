@@ -17,7 +17,9 @@ class ScopesField(serializers.ListField):
         scopes: list[str] = super().to_internal_value(data)
         if unknown := sorted(set(scopes) - KEY_SCOPES.keys()):
             known = ", ".join(KEY_SCOPES)
-            raise serializers.ValidationError(f"Unknown permission {unknown[0]!r}. Known are: {known}.", "unknown_scope")
+            raise serializers.ValidationError(
+                f"Unknown permission {unknown[0]!r}. Known are: {known}.", "unknown_scope"
+            )
         if len(scopes) != len(set(scopes)):
             raise serializers.ValidationError("A permission is listed twice.", "duplicate_scope")
         return scopes

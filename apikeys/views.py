@@ -1,4 +1,6 @@
-"""Managing API keys, for signed-in people only: keys never manage keys. Everyone sees the keys they made in the current workspace."""
+"""Managing API keys, for signed-in people only: keys never manage keys. Everyone sees the keys they made in the
+current workspace.
+"""
 
 import uuid
 
@@ -61,7 +63,9 @@ class ApiKeyListView(WorkspaceAPIView):
         if not request.auth.email_is_verified:
             raise InsufficientPermissions("Verify your email address before making API keys.", "email_not_verified")
         with transaction.atomic():
-            Workspace.objects.select_for_update(no_key=True).get(pk=request.auth.workspace_id)  # so that the count holds
+            Workspace.objects.select_for_update(no_key=True).get(
+                pk=request.auth.workspace_id
+            )  # so that the count holds
             if ApiKey.objects.for_workspace(request.auth.workspace_id).count() >= settings.MAX_API_KEYS_PER_WORKSPACE:
                 raise TooManyKeys()
             key, raw = ApiKey.objects.issue(

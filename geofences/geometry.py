@@ -4,8 +4,8 @@ Coordinates are WGS 84, [longitude, latitude] and optionally an altitude, which 
 polygon are straight lines in longitude and latitude (RFC 7946 3.1.1), so a polygon ends at the antimeridian and at the
 poles: one that goes on beyond is cut into a MultiPolygon by the sender (3.1.9), and an edge that spans more than 180
 degrees of longitude, the sign of an uncut one, is refused. A circle is geodesic: its shape is the polygon of 128 points
-at exactly the radius on the WGS 84 ellipsoid, which lies inside the true circle and misses at most 0.03 % of the radius
-up to latitude 85 (0.6 % up to 89; the last kilometres before a pole 1.2 %). A circle across the antimeridian is cut by
+at exactly the radius on the WGS 84 ellipsoid, which lies inside the true circle and misses at most 0.04 % of the radius
+up to latitude 85 (0.3 % up to 89; the last kilometres before a pole 1.2 %). A circle across the antimeridian is cut by
 us; one that covers a pole is refused.
 """
 

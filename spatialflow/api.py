@@ -1,7 +1,7 @@
 """What every API view shares: the order of checks, and the two base classes.
 
-The order is: limits by address, authentication, permission, limits by credential. The first refusal stops the rest, so that it charges
-no other limit. A caller without a valid credential is charged too, before the 401.
+The order is: limits by address, authentication, permission, limits by credential. The first refusal stops the rest,
+so that it charges no other limit. A caller without a valid credential is charged too, before the 401.
 """
 
 from collections.abc import Callable
@@ -62,7 +62,9 @@ class APIView(views.APIView):
             self.refuse_first_exceeded(self.get_throttles(), request)
 
     def refuse_first_exceeded(self, throttles: list[Any], request: Request) -> None:
-        """Charge the limits in order and raise `Throttled` at the first that is exceeded; the later ones are not charged."""
+        """Charge the limits in order and raise `Throttled` at the first that is exceeded; the later ones are not
+        charged.
+        """
         for throttle in throttles:
             throttle.allow_request(request, self)
 
@@ -88,7 +90,8 @@ class PublicAPIView(APIView):
 class WorkspaceAPIView(APIView):
     """A view for an authenticated caller, inside the workspace of `request.auth`.
 
-    `scopes` names for each method the scope it needs. A view that forgets one does not load: nothing is reachable by omission.
+    `scopes` names for each method the scope it needs. A view that forgets one does not load: nothing is reachable by
+    omission.
     """
 
     scopes: ClassVar[dict[str, str]] = {}
@@ -97,4 +100,6 @@ class WorkspaceAPIView(APIView):
         super().__init_subclass__(**kwargs)
         handled = {name.upper() for name in cls.http_method_names if name != "head" and hasattr(cls, name)}
         if missing := handled - cls.scopes.keys():
-            raise ImproperlyConfigured(f"{cls.__module__}.{cls.__name__} declares no scope for {', '.join(sorted(missing))}.")
+            raise ImproperlyConfigured(
+                f"{cls.__module__}.{cls.__name__} declares no scope for {', '.join(sorted(missing))}."
+            )

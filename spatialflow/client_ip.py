@@ -1,7 +1,7 @@
 """The caller's address, behind a known number of trusted proxies.
 
-`X-Forwarded-For` counts only when TRUSTED_PROXY_COUNT says that a proxy of ours wrote its last entries; it is read from the right,
-because everything further left came from the client and can be invented.
+`X-Forwarded-For` counts only when TRUSTED_PROXY_COUNT says that a proxy of ours wrote its last entries; it is read
+from the right, because everything further left came from the client and can be invented.
 """
 
 import ipaddress
@@ -12,7 +12,9 @@ from rest_framework.request import Request
 
 
 def client_ip(request: HttpRequest | Request) -> str:
-    """Return the caller's address in canonical text, or "0.0.0.0" where there is none (a Unix socket without a proxy)."""
+    """Return the caller's address in canonical text, or "0.0.0.0" where there is none (a Unix socket without a
+    proxy).
+    """
     claimed = request.META.get("REMOTE_ADDR", "")
     if settings.TRUSTED_PROXY_COUNT:
         hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]

@@ -1,8 +1,9 @@
-"""The counters behind the limits, as two cache backends for django-ratelimit: Postgres, and Redis with Postgres to fall back on.
+"""The counters behind the limits, as two cache backends for django-ratelimit: Postgres, and Redis with Postgres to
+fall back on.
 
-django-ratelimit asks `add(key, 1)` and, when the counter exists already, `incr(key)`. Here `add` counts at once, in one atomic
-statement, and `incr` hands out what it counted, so that one limit costs one trip. A counter's key names its window, so an expired
-row can never be counted on; expiry only frees the space.
+django-ratelimit asks `add(key, 1)` and, when the counter exists already, `incr(key)`. Here `add` counts at once, in
+one atomic statement, and `incr` hands out what it counted, so that one limit costs one trip. A counter's key names
+its window, so an expired row can never be counted on; expiry only frees the space.
 """
 
 import logging
@@ -28,7 +29,7 @@ DELETE FROM spatialflow_counter WHERE key IN (
 
 
 class CounterCache(BaseCache):
-    """One counter a key. Django keeps one instance a thread, so what `add` remembers for `incr` is this thread's own."""
+    """One counter a key. Django keeps one instance a thread, so what `add` leaves for `incr` is its own."""
 
     def __init__(self, location: str, params: dict[str, Any]) -> None:
         super().__init__(params)
@@ -68,7 +69,9 @@ class PostgresCounters(CounterCache):
 
 
 class RedisCounters(CounterCache):
-    """Counters in Redis. While it does not answer, the same limits count in Postgres: never unlimited, never an error."""
+    """Counters in Redis. While it does not answer, the same limits count in Postgres: never unlimited, never an
+    error.
+    """
 
     RETRY_AFTER_SECONDS = 2
     _down_until = 0.0  # of this process; the class holds it, since every thread has an instance

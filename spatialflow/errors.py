@@ -1,8 +1,8 @@
 """The errors of the API and the one place that turns any exception into an answer.
 
-Every error body is `{"detail": "<one sentence>", "error_code": "<stable word>"}`; field errors add `details`. Domain code raises a
-subclass of `ApiError` that it defines itself; views do not build error responses. The same words serve all causes that an attacker
-would like to tell apart.
+Every error body is `{"detail": "<one sentence>", "error_code": "<stable word>"}`; field errors add `details`. Domain
+code raises a subclass of `ApiError` that it defines itself; views do not build error responses. The same words serve
+all causes that an attacker would like to tell apart.
 """
 
 import logging
@@ -69,16 +69,17 @@ class Unavailable(ApiError):
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
-    """Return the answer for anything raised in an API view; what nobody foresaw is logged and answered with a plain 500."""
+    """Return the answer for anything raised in an API view; what nobody foresaw is logged and answered with a plain
+    500.
+    """
     if isinstance(error, exceptions.ValidationError):
         return validation_response(error.detail)
-    if not isinstance(error, exceptions.APIException):
-        error = _as_api_error(error, context)
-    body = {"detail": _sentence(error), "error_code": _code(error), **getattr(error, "extra", {})}
-    headers = dict(getattr(error, "headers", {}))
-    if error.status_code == status.HTTP_401_UNAUTHORIZED:
+    refusal = error if isinstance(error, exceptions.APIException) else _as_api_error(error, context)
+    body = {"detail": _sentence(refusal), "error_code": _code(refusal), **getattr(refusal, "extra", {})}
+    headers = dict(getattr(refusal, "headers", {}))
+    if refusal.status_code == status.HTTP_401_UNAUTHORIZED:
         headers.setdefault("WWW-Authenticate", 'Bearer realm="spatialflow"')
-    return Response(body, status=error.status_code, headers=headers)
+    return Response(body, status=refusal.status_code, headers=headers)
 
 
 def _as_api_error(error: Exception, context: dict[str, Any]) -> exceptions.APIException:
@@ -97,8 +98,7 @@ def _as_api_error(error: Exception, context: dict[str, Any]) -> exceptions.APIEx
     logger.error("unforeseen error in %s", view, exc_info=error if not isinstance(error, DatabaseError) else None)
     if isinstance(error, DatabaseError):  # its text quotes the row it failed on, which may hold personal data
         logger.error("%s in %s, SQLSTATE %s", type(error).__name__, view, getattr(error.__cause__, "sqlstate", None))
-    crash = exceptions.APIException("The service failed to answer this request; it has been logged.", "internal_error")
-    return crash
+    return exceptions.APIException("The service failed to answer this request; it has been logged.", "internal_error")
 
 
 def validation_response(detail: Any) -> Response:
@@ -127,8 +127,6 @@ def _flatten(detail: Any, path: str = "") -> dict[str, list[str]]:
 
 
 def _sentence(error: exceptions.APIException) -> str:
-    if isinstance(error, exceptions.MethodNotAllowed | exceptions.UnsupportedMediaType | exceptions.ParseError):
-        return str(error.detail)
     return str(error.detail) if isinstance(error.detail, str) else str(error.default_detail)
 
 

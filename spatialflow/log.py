@@ -7,17 +7,22 @@ import re
 SECRETS = re.compile(
     r"""\bsf_[0-9A-Za-z]{8,}
       | \beyJ[\w-]+(?:\.[\w-]*){1,4}
-      | ((?:password|passwd|secret|token|code|verifier|samlresponse|relaystate|state|cookie|otp|bearer|authorization|x-api-key)
-         ["']?\s*[=:]\s*|bearer\s+)(?:"[^"]*"|'[^']*'|[^\s"'&,;]+)
+      | ((?:password|passwd|secret|token|code|verifier|samlresponse|relaystate|state
+         |cookie|otp|bearer|authorization|x-api-key)
+         ["']?\s*[=:]\s*(?:bearer\s+)?|bearer\s+)(?:"[^"]*"|'[^']*'|[^\s"'&,;]+)
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def redact(text: str) -> str:
-    """Return `text` with every credential replaced, and control characters escaped so that no client can forge a log line."""
-    text = SECRETS.sub(lambda match: f"{match.group(1) or ''}[redacted]", text)
+    """Return `text` with every credential replaced."""
+    return SECRETS.sub(lambda match: f"{match.group(1) or ''}[redacted]", text)
+
+
+def on_one_line(text: str) -> str:
+    """Return `text` with control characters escaped, so that no client can forge a log line."""
     return CONTROL_CHARACTERS.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
 
 
@@ -25,7 +30,7 @@ class RedactSecrets(logging.Filter):
     """A handler's filter that redacts the formatted message, its arguments and its traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redact(record.getMessage()), None
+        record.msg, record.args = on_one_line(redact(record.getMessage())), None
         if record.exc_info and not record.exc_text:
             record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
         return True

@@ -19,7 +19,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 def env_text(name: str, default: str = "") -> str:
-    """Return the variable's text, or the content of the file that NAME_FILE points to (the container secrets convention)."""
+    """Return the variable's text, or the content of the file that NAME_FILE points to (the container secrets
+    convention).
+    """
     if file_name := os.environ.get(f"{name}_FILE"):
         try:
             return Path(file_name).read_text().strip()
@@ -122,7 +124,9 @@ PUBLIC_URL = env_text("PUBLIC_URL", "" if PRODUCTION else f"http://localhost:{PO
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1]")
 TRUSTED_PROXY_COUNT = env_int("TRUSTED_PROXY_COUNT", 0, maximum=10)
 if PRODUCTION and urlsplit(PUBLIC_URL).scheme != "https":
-    raise ImproperlyConfigured("PUBLIC_URL must be the https:// address that people use, for instance https://auth.example.com")
+    raise ImproperlyConfigured(
+        "PUBLIC_URL must be the https:// address that people use, for instance https://auth.example.com"
+    )
 if PRODUCTION and (not ALLOWED_HOSTS or any("*" in host for host in ALLOWED_HOSTS)):
     raise ImproperlyConfigured("ALLOWED_HOSTS must list the exact host names that are served, separated by commas.")
 
@@ -146,6 +150,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.common.CommonMiddleware",  # refuses foreign Host headers
     "spatialflow.api.SlashlessPathMiddleware",
 ]
 USE_TZ = True
@@ -154,11 +159,14 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 APPEND_SLASH = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
-# --- Database: `counters` is the same database on a connection of its own, so that a counter is written at once whatever
-# the request's transaction does, and without waiting for the disk (losing the last milliseconds of counts is acceptable).
+# --- Database: `counters` is the same database on a connection of its own, so that a counter is written at once
+# whatever the request's transaction does, and without waiting for the disk (losing the last milliseconds of counts is
+# acceptable).
 DATABASE_URL = env_text("DATABASE_URL")
 if PRODUCTION and not DATABASE_URL:
-    raise ImproperlyConfigured("DATABASE_URL must be set, for instance postgresql://user:password@host:5432/spatialflow")
+    raise ImproperlyConfigured(
+        "DATABASE_URL must be set, for instance postgresql://user:password@host:5432/spatialflow"
+    )
 DATABASES = {"default": database(DATABASE_URL), "counters": database(DATABASE_URL)}
 DATABASES["counters"]["OPTIONS"]["options"] += " -c synchronous_commit=off"  # type: ignore[index]
 DATABASES["counters"]["TEST"] = {"MIRROR": "default"}
@@ -192,11 +200,14 @@ JWT_ALGORITHM = "HS256"
 JWT_ISSUER = env_text("JWT_ISSUER") or PUBLIC_URL
 JWT_AUDIENCE = env_text("JWT_AUDIENCE", "spatialflow-api")
 ACCESS_TOKEN_LIFETIME = timedelta(seconds=env_int("ACCESS_TOKEN_LIFETIME", 4 * 3600, minimum=300, maximum=86400))
-REFRESH_TOKEN_LIFETIME = timedelta(seconds=env_int("REFRESH_TOKEN_LIFETIME", 30 * 86400, minimum=3600, maximum=30 * 86400))
+REFRESH_TOKEN_LIFETIME = timedelta(
+    seconds=env_int("REFRESH_TOKEN_LIFETIME", 30 * 86400, minimum=3600, maximum=30 * 86400)
+)
 REFRESH_GRACE_LIFETIME = timedelta(seconds=10)
 SIMPLE_JWT = {"TOKEN_TYPE_CLAIM": "typ", "USER_ID_CLAIM": "sub", "LEEWAY": 0}
 
-# --- Limits: requests an hour and credential, by the workspace's plan; what stands in accounts/throttles.py are the fixed ones.
+# --- Limits: requests an hour and credential, by the workspace's plan; what stands in accounts/throttles.py are the
+# fixed ones.
 PLAN_LIMITS = {"free": 1_000, "pro": 2_000, "team": 5_000, "business": 10_000, "enterprise": 20_000}
 MAX_API_KEYS_PER_WORKSPACE = env_int("MAX_API_KEYS_PER_WORKSPACE", 200, minimum=1, maximum=100_000)
 
@@ -207,7 +218,9 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_HSTS_SECONDS = 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True
-SECURE_SSL_REDIRECT = False  # the proxy redirects; an API that answers http with a redirect teaches clients to send keys there
+SECURE_SSL_REDIRECT = (
+    False  # the proxy redirects; an API that answers http with a redirect teaches clients to send keys there
+)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 X_FRAME_OPTIONS = "DENY"
@@ -230,7 +243,9 @@ REST_FRAMEWORK = {
 
 # --- Mail
 DEFAULT_FROM_EMAIL = env_text("DEFAULT_FROM_EMAIL", "SpatialFlow <no-reply@localhost>")
-EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend" if PRODUCTION else "django.core.mail.backends.filebased.EmailBackend"
+EMAIL_BACKEND = (
+    "django.core.mail.backends.smtp.EmailBackend" if PRODUCTION else "django.core.mail.backends.filebased.EmailBackend"
+)
 EMAIL_FILE_PATH = str(DATA_DIR / "mail")
 
 # --- Logs: one line an event, on stderr; nothing that authenticates is ever in one (spatialflow/log.py).

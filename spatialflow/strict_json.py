@@ -23,7 +23,9 @@ class AlwaysFirstRenderer(BaseContentNegotiation):
 
 
 class JSONParser(parsers.BaseParser):
-    """Read a JSON body strictly: UTF-8, at most DATA_UPLOAD_MAX_MEMORY_SIZE bytes, no NaN, no NUL (which Postgres cannot store)."""
+    """Read a JSON body strictly: UTF-8, at most DATA_UPLOAD_MAX_MEMORY_SIZE bytes, no NaN, no NUL (which Postgres
+    cannot store).
+    """
 
     media_type = "application/json"
 
@@ -41,7 +43,7 @@ class JSONParser(parsers.BaseParser):
 
 
 def read_body(stream: Any) -> bytes:
-    """Return the request's body. Raises PayloadTooLarge as soon as more than the allowed bytes are announced or read."""
+    """Return the request's body. Raises PayloadTooLarge when more than the allowed bytes are announced or read."""
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     meta = getattr(stream, "META", {})
     announced = meta.get("CONTENT_LENGTH") or "0"

@@ -1,7 +1,8 @@
 """How a limit is enforced. The limits themselves, numbers and keys, are in accounts/throttles.py.
 
-Windows are fixed and offset by key, so that not all end in the same second; across an edge up to twice the limit can pass. Counting
-is django-ratelimit's over an atomic store (spatialflow/counters.py), exact for any number of threads, processes and hosts.
+Windows are fixed and offset by key, so that not all end in the same second; across an edge up to twice the limit can
+pass. Counting is django-ratelimit's over an atomic store (spatialflow/counters.py), exact for any number of threads,
+processes and hosts.
 """
 
 import time
@@ -21,7 +22,9 @@ from spatialflow.errors import ApiError
 
 @dataclass(frozen=True)
 class Usage:
-    """What one limit says about this request. `resets_in` is in whole seconds: wait that long and a new window has begun."""
+    """What one limit says about this request. `resets_in` is in whole seconds: wait that long and a new window has
+    begun.
+    """
 
     limit: int
     count: int
@@ -37,7 +40,9 @@ class Usage:
 
 
 class Throttled(ApiError):
-    """429 (RFC 6585 section 4). The body serves clients that read `detail` and those that read `error`, `limit`, `reset_at`."""
+    """429 (RFC 6585 section 4). The body serves clients that read `detail` and those that read `error`, `limit`,
+    `reset_at`.
+    """
 
     status_code = status.HTTP_429_TOO_MANY_REQUESTS
     default_detail = "Rate limit exceeded; try again after the seconds in Retry-After."
@@ -47,7 +52,11 @@ class Throttled(ApiError):
         reset_at = datetime.fromtimestamp(int(time.time()) + usage.resets_in, UTC)
         super().__init__(
             headers={"Retry-After": str(usage.resets_in)},
-            extra={"error": self.default_code, "limit": usage.limit, "reset_at": reset_at.isoformat().replace("+00:00", "Z")},
+            extra={
+                "error": self.default_code,
+                "limit": usage.limit,
+                "reset_at": reset_at.isoformat().replace("+00:00", "Z"),
+            },
         )
 
 
@@ -62,7 +71,9 @@ class Throttle:
         raise NotImplementedError
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        """Charge the request to this limit. Raises `Throttled` when it is exceeded; what earlier limits charged is given back."""
+        """Charge the request to this limit. Raises `Throttled` when it is exceeded; what earlier limits charged is
+        given back.
+        """
         identity = self.identity(request, view)
         if identity is not None:
             charge(request, self.name, self.rate, identity)
@@ -70,7 +81,9 @@ class Throttle:
 
 
 def charge(request: Request, name: str, rate: str, identity: str) -> None:
-    """Count one request of `identity` against the limit `name`. Raises `Throttled`; then no limit keeps a charge of this request."""
+    """Count one request of `identity` against the limit `name`. Raises `Throttled`; then no limit keeps a charge of
+    this request.
+    """
     counted = get_usage(request, group=name, key=lambda *_: identity, rate=rate, increment=True)
     if counted is None:
         raise ImproperlyConfigured("RATELIMIT_ENABLE must not be off: the limits have no switch.")
@@ -80,7 +93,9 @@ def charge(request: Request, name: str, rate: str, identity: str) -> None:
 
 
 def apply(request: Request, usage: Usage, counter_key: str | None = None) -> None:
-    """Let the answer carry the tightest of its limits (`RateLimit-*`), and raise `Throttled` when `usage` is exceeded."""
+    """Let the answer carry the tightest of its limits (`RateLimit-*`), and raise `Throttled` when `usage` is
+    exceeded.
+    """
     charged: list[tuple[str, int]] = request.__dict__.setdefault("charged_counters", [])
     if usage.exceeded:
         for key, seconds in charged:

@@ -63,7 +63,9 @@ def acme_key(alice: Actor) -> Callable[..., APIClient]:
 
 @pytest.fixture(autouse=True)
 def empty_counters(request: pytest.FixtureRequest, django_db_blocker: Any) -> Iterator[None]:
-    """A test with real transactions leaves behind what it counted; no model knows that table, so nothing else empties it."""
+    """A test with real transactions leaves behind what it counted; no model knows that table, so nothing else empties
+    it.
+    """
     yield
     marker = request.node.get_closest_marker("django_db")
     if marker and marker.kwargs["transaction"]:
@@ -89,7 +91,9 @@ def database_url(django_db_setup: None) -> str:
 
 @pytest.fixture(scope="session")
 def server(database_url: str) -> Iterator[Server]:
-    """The service as it runs for users, two processes on a free port, counting in Postgres. Use it with transaction=True."""
+    """The service as it runs for users, two processes on a free port, counting in Postgres. Use it with
+    transaction=True.
+    """
     with launch(database_url, extra_env={"PUBLIC_URL": settings.PUBLIC_URL}) as running:
         yield running
 

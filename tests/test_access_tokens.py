@@ -92,7 +92,11 @@ FORGERIES: dict[str, Any] = {
     "typ refresh": lambda a: sign(claims_of(a, typ="refresh")),
     "the refresh token": lambda a: a.pair.refresh_token,
     "tampered payload": lambda a: ".".join(
-        [a.pair.access_token.split(".")[0], segment(claims_of(a, wid=str(uuid.uuid4()))), a.pair.access_token.split(".")[2]]
+        [
+            a.pair.access_token.split(".")[0],
+            segment(claims_of(a, wid=str(uuid.uuid4()))),
+            a.pair.access_token.split(".")[2],
+        ]
     ),
     "empty signature": lambda a: a.pair.access_token.rpartition(".")[0] + ".",
     "four parts": lambda a: a.pair.access_token + ".x",
@@ -119,7 +123,9 @@ def test_a_forgery_is_a_plain_401(alice, name):
     assert time.perf_counter() - begun < 1
 
 
-@pytest.mark.parametrize("form", ["Token {}", "Bearer  {}", "Bearer {} x", "Bearer {}, Bearer {}", "Bearer", "", "Basic {}", "{}"])
+@pytest.mark.parametrize(
+    "form", ["Token {}", "Bearer  {}", "Bearer {} x", "Bearer {}, Bearer {}", "Bearer", "", "Basic {}", "{}"]
+)
 def test_only_one_bearer_token_in_the_header_is_a_credential(anyone, alice, form):
     header = form.format(alice.pair.access_token, alice.pair.access_token)
 

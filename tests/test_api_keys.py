@@ -15,7 +15,10 @@ from tests.support.cast import Actor
 
 KEYS = "/api/v1/account/api-keys"
 GEOFENCES = "/api/v1/geofences"
-REFUSED = {"detail": "Invalid credentials: the API key is unknown, expired or revoked.", "error_code": "invalid_api_key"}
+REFUSED = {
+    "detail": "Invalid credentials: the API key is unknown, expired or revoked.",
+    "error_code": "invalid_api_key",
+}
 
 
 def with_key(raw: str) -> APIClient:
@@ -111,7 +114,12 @@ def test_a_bad_key_request_is_refused_and_makes_nothing(alice, body):
 
 
 def test_mass_assignment_changes_nothing(alice, mallory):
-    body = {"workspace_id": str(mallory.workspace.id), "created_by_id": str(mallory.user.id), "digest": "00", "hourly_limit": 9}
+    body = {
+        "workspace_id": str(mallory.workspace.id),
+        "created_by_id": str(mallory.user.id),
+        "digest": "00",
+        "hourly_limit": 9,
+    }
 
     alice.client.post(KEYS, body, format="json")
 
@@ -195,7 +203,9 @@ def test_a_key_elsewhere_is_no_credential(anyone, alice):
     assert anyone.get(GEOFENCES, headers={"Authorization": f"Bearer {raw}"}).status_code == 401
 
 
-@pytest.mark.parametrize(("method", "path"), [("get", KEYS), ("post", KEYS), ("get", "/api/v1/auth/me"), ("post", "/api/v1/auth/logout")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("get", KEYS), ("post", KEYS), ("get", "/api/v1/auth/me"), ("post", "/api/v1/auth/logout")]
+)
 def test_keys_never_manage_keys_nor_the_account(alice, method, path):
     client = alice.key_client(["geofences:read", "geofences:write"])
 

@@ -70,7 +70,8 @@ def test_the_access_token_opens_the_api(anyone, alice):
 
 
 @pytest.mark.parametrize(
-    "spelling", ["ALICE@ACME.TEST", "  alice@acme.test\t", "\uff41lice@acme.test", "alice@ACME.test", "alice\uff20acme.test"]
+    "spelling",
+    ["ALICE@ACME.TEST", "  alice@acme.test\t", "\uff41lice@acme.test", "alice@ACME.test", "alice\uff20acme.test"],
 )
 def test_spellings_of_one_address_are_one_account(anyone, alice, spelling):
     assert log_in(anyone, email=spelling).status_code == 200
@@ -112,6 +113,7 @@ def test_every_wrong_attempt_gets_the_same_answer(anyone, alice):
 
 def test_known_and_unknown_addresses_cost_the_same_time(alice):
     make_unfit_accounts(alice)
+
     def seconds(email: str) -> float:
         begun = time.perf_counter()
         with pytest.raises(login.InvalidCredentials):

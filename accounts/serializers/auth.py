@@ -40,7 +40,7 @@ def user_json(user: User, membership: Membership) -> dict[str, Any]:
 
 
 def token_pair_json(pair: TokenPair) -> dict[str, Any]:
-    """Return the four fields of the public page (RFC 6749 section 5.1) and the `user` that the official SDK requires."""
+    """Return the four fields of the public page (RFC 6749 section 5.1) and the `user` that the SDK requires."""
     return {
         "access_token": pair.access_token,
         "refresh_token": pair.refresh_token,

@@ -1,4 +1,6 @@
-"""Answers for machines that ask whether the service lives (`health`) and can work (`ready`). Not limited, no credential."""
+"""Answers for machines that ask whether the service lives (`health`) and can work (`ready`). Not limited, no
+credential.
+"""
 
 from django.db import connection
 from rest_framework.request import Request

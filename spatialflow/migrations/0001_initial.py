@@ -1,4 +1,6 @@
-"""The counters table. UNLOGGED: counting does not wait for the disk, and a crash of Postgres empties it (limits start anew)."""
+"""The counters table. UNLOGGED: counting does not wait for the disk, and a crash of Postgres empties it (limits start
+anew).
+"""
 
 from django.db import migrations
 

@@ -1,4 +1,6 @@
-"""The cast of every test: Alice owns acme, Bob is a field worker there, Carol only reads, Mallory owns other and must never see acme."""
+"""The cast of every test: Alice owns acme, Bob is a field worker there, Carol only reads, Mallory owns other and must
+never see acme.
+"""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -12,7 +14,12 @@ from accounts.tokens import AccessToken, TokenPair, issue
 from apikeys.models import ApiKey
 
 PASSWORD = "correct horse battery staple"
-ADDRESSES = {"alice": "alice@acme.test", "bob": "bob@acme.test", "carol": "carol@acme.test", "mallory": "mallory@other.test"}
+ADDRESSES = {
+    "alice": "alice@acme.test",
+    "bob": "bob@acme.test",
+    "carol": "carol@acme.test",
+    "mallory": "mallory@other.test",
+}
 
 
 @dataclass

@@ -28,7 +28,9 @@ def call(base_url: str, method: str, path: str, body: Any = None, headers: dict[
         connection.request(method, path, payload, {"Content-Type": "application/json", **(headers or {})})
         response = connection.getresponse()
         text = response.read()
-        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, json.loads(text) if text else None)
+        return Answer(
+            response.status, {k.lower(): v for k, v in response.getheaders()}, json.loads(text) if text else None
+        )
     finally:
         connection.close()
 

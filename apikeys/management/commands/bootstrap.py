@@ -20,8 +20,8 @@ from apikeys.models import ApiKey
 
 class Command(BaseCommand):
     help = (
-        "Create a workspace, its verified owner and an API key that reads and writes geofences. Idempotent: what exists is left "
-        "as it is, and `password` and `api_key` are null when nothing new was made."
+        "Create a workspace, its verified owner and an API key that reads and writes geofences. Idempotent: what "
+        "exists is left as it is, and `password` and `api_key` are null when nothing new was made."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -30,7 +30,9 @@ class Command(BaseCommand):
         parser.add_argument("--plan", choices=list(settings.PLAN_LIMITS), default="free")
         parser.add_argument("--email", required=True)
         parser.add_argument("--password", help="The new owner's password; without it a random one is made and printed.")
-        parser.add_argument("--new-key", action="store_true", help="Make another API key although the workspace exists.")
+        parser.add_argument(
+            "--new-key", action="store_true", help="Make another API key although the workspace exists."
+        )
         parser.add_argument("--json", action="store_true", help="Print one JSON object instead of lines.")
 
     def handle(self, **options: Any) -> None:
@@ -41,7 +43,9 @@ class Command(BaseCommand):
             raise CommandError(error.messages[0]) from None
         with transaction.atomic():
             result = self.bootstrap(email, options)
-        lines = json.dumps(result) if options["json"] else "\n".join(f"{name}: {value}" for name, value in result.items())
+        lines = (
+            json.dumps(result) if options["json"] else "\n".join(f"{name}: {value}" for name, value in result.items())
+        )
         self.stdout.write(lines)
 
     def bootstrap(self, email: str, options: dict[str, Any]) -> dict[str, str | None]:
