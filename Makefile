@@ -29,7 +29,7 @@ lint: $(VENV)/.dev-requirements ## ruff, mypy, missing migrations, deployment ch
 	$(PY) -m spatialflow.localdb -- $(PY) manage.py makemigrations --check --dry-run
 	@echo "$(PY) manage.py check --deploy --fail-level WARNING   (with a production-like environment)"
 	@random() { $(PY) -c 'import secrets; print(secrets.token_hex(32))'; }; \
-	SPATIALFLOW_ENV=production PUBLIC_URL=https://auth.example.com ALLOWED_HOSTS=auth.example.com \
+	SPATIALFLOW_ENV=production PUBLIC_URL=https://auth.example.com ALLOWED_HOSTS=auth.example.com TRUSTED_PROXY_COUNT=1 \
 	DATABASE_URL=postgresql://spatialflow@db.example.com/spatialflow \
 	SECRET_KEY=$$(random) JWT_SIGNING_KEYS=first:$$(random) ENCRYPTION_KEY=$$(random) \
 	$(PY) manage.py check --deploy --fail-level WARNING
