@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from spatialflow import localdb, processes
+from spatialflow.postgres_programs import LocalDatabaseError
 from tests.support.launch import PROJECT, free_port
 
 PATIENCE = 30  # seconds; everything here takes a fraction of it
@@ -203,7 +204,7 @@ def test_a_socket_folder_that_somebody_else_could_read_is_refused(
     folder.joinpath("link").symlink_to(folder / "trap")
     monkeypatch.setattr(localdb, "socket_directory", lambda data_dir: folder / "link")
 
-    with pytest.raises(localdb.LocalDatabaseError, match="made by somebody else"), localdb.server(folder / "var"):
+    with pytest.raises(LocalDatabaseError, match="made by somebody else"), localdb.server(folder / "var"):
         pass
 
 
@@ -233,8 +234,7 @@ def test_whatever_is_killed_the_next_run_serves(run: Run) -> None:
     run.start()
     assert run.status("/api/v1/geofences", key) == 200
 
-    workers_remain = run.pid_of("server.pid")
-    os.kill(workers_remain, signal.SIGKILL)
+    os.kill(run.pid_of("server.pid"), signal.SIGKILL)  # its workers remain and hold the port
     assert run.send(signal.SIGKILL) == -9
     run.start()
     assert run.status("/api/v1/geofences", key) == 200
