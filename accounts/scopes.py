@@ -33,12 +33,17 @@ ACCOUNT_READ = "account:read"
 ACCOUNT_WRITE = "account:write"
 API_KEYS_READ = "api_keys:read"
 API_KEYS_WRITE = "api_keys:write"
+WORKSPACE_KEYS_READ = "workspace_api_keys:read"
+WORKSPACE_KEYS_WRITE = "workspace_api_keys:write"
+
+# What only a key can do: ask who it is.
+CURRENT_KEY_READ = "current_api_key:read"
 
 _OWN_ACCOUNT = frozenset({ACCOUNT_READ, ACCOUNT_WRITE, API_KEYS_READ, API_KEYS_WRITE})
 _READ_EVERYTHING = frozenset(scope for scope in KEY_SCOPES if scope.endswith(":read"))
 
 ROLE_SCOPES: dict[str, frozenset[str]] = {
-    Role.OWNER: _OWN_ACCOUNT | frozenset(KEY_SCOPES),
+    Role.OWNER: _OWN_ACCOUNT | frozenset(KEY_SCOPES) | {WORKSPACE_KEYS_READ, WORKSPACE_KEYS_WRITE},
     Role.MANAGER: _OWN_ACCOUNT | frozenset(KEY_SCOPES),
     Role.FIELD_WORKER: _OWN_ACCOUNT | _READ_EVERYTHING | {"geofences:write"},
     Role.MEMBER: _OWN_ACCOUNT | _READ_EVERYTHING,
@@ -52,4 +57,4 @@ def with_implied(scopes: frozenset[str]) -> frozenset[str]:
 
 def effective_scopes(key_scopes: list[str], role: str) -> frozenset[str]:
     """Return what a key with `key_scopes` may do while its creator has `role`."""
-    return with_implied(frozenset(key_scopes)) & with_implied(ROLE_SCOPES[role])
+    return with_implied(frozenset(key_scopes)) & with_implied(ROLE_SCOPES[role]) | {CURRENT_KEY_READ}

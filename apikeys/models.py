@@ -3,11 +3,12 @@
 import uuid
 
 from django.contrib.postgres.fields import ArrayField
-from django.db import models, transaction
-from django.db.models import Q
+from django.db import models
+from django.db.models import OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from accounts.models import User, Workspace
+from accounts.models import CredentialUsage, User, Workspace
 from accounts.scopes import DEFAULT_KEY_SCOPES
 from apikeys import keys
 
@@ -21,19 +22,29 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         """The one door to a workspace's keys. A revoked key is gone for everyone but the audit trail."""
         return self.filter(workspace_id=workspace_id, revoked_at=None)
 
+    def with_usage(self) -> "ApiKeyQuerySet":
+        """Annotate how often each key was used, and when, from where and by what client last."""
+        hours = CredentialUsage.objects.filter(credential_id=OuterRef("id"))
+        latest = hours.order_by("-started_at")
+        return self.annotate(
+            usage_count=Coalesce(Subquery(hours.values("credential_id").values(total=Sum("requests"))), 0),
+            last_used_at=Subquery(latest.values("last_used_at")[:1]),
+            last_used_ip=Subquery(latest.values("last_ip")[:1]),
+            last_used_client=Subquery(latest.values("last_user_agent")[:1]),
+        )
+
 
 class ApiKeyManager(models.Manager.from_queryset(ApiKeyQuerySet)):  # type: ignore[misc]
     def issue(self, **fields: object) -> tuple["ApiKey", str]:
         """Return a saved key and its plain text, which nothing keeps."""
         raw = keys.generate()
-        with transaction.atomic():
-            key = self.create(prefix=keys.shown_prefix(raw), digest=keys.digest(raw), **fields)
-        return key, raw
+        return self.create(prefix=keys.shown_prefix(raw), digest=keys.digest(raw), **fields), raw
 
 
 class ApiKey(models.Model):
     """One machine credential of a workspace, made by one member, known only by its digest.
 
+    A rotated key keeps working beside the one that replaces it until its `expires_at`, which can then only come sooner.
     It works while it is active, not revoked, not expired, and its maker is an active member; it can do what its
     scopes and the maker's role now both allow.
     """
@@ -51,6 +62,9 @@ class ApiKey(models.Model):
     hourly_limit = models.PositiveIntegerField(null=True, blank=True, help_text="Null means the plan's.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
+    rotated_at = models.DateTimeField(null=True)
+    replaced_by = models.OneToOneField("self", models.SET_NULL, null=True, related_name="replaces")
+    usage_count_at_rotation = models.BigIntegerField(default=0)
     revoked_at = models.DateTimeField(null=True)
 
     objects = ApiKeyManager()
@@ -62,3 +76,12 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prefix}… {self.name}"
+
+    @property
+    def state(self) -> str:
+        """What the key is to a person who looks at the list. Whether it works also depends on its maker."""
+        if self.expires_at is not None and self.expires_at <= timezone.now():
+            return "expired"
+        if not self.is_active:
+            return "disabled"
+        return "rotated" if self.rotated_at else "active"

@@ -1,51 +1,46 @@
-"""Managing API keys, for signed-in people only: keys never manage keys. Everyone sees the keys they made in the
-current workspace.
+"""The addresses of API keys. People see and manage the keys they made in the current workspace, owners all of the
+workspace's; a key can only ask who it is. Keys never manage keys.
 """
 
-import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from django.conf import settings
-from django.db import transaction
-from django.db.models import Max, OuterRef, Subquery, Sum
 from django.utils import timezone
-from rest_framework import status
+from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.models import CredentialUsage, Workspace
-from accounts.permissions import InsufficientPermissions
-from accounts.principal import Principal
-from accounts.scopes import API_KEYS_READ, API_KEYS_WRITE
+from accounts.scopes import API_KEYS_READ, API_KEYS_WRITE, CURRENT_KEY_READ, WORKSPACE_KEYS_READ, WORKSPACE_KEYS_WRITE
+from apikeys import lifecycle
+from apikeys.lifecycle import get_own_key, get_workspace_key
 from apikeys.models import ApiKey, ApiKeyQuerySet
-from apikeys.serializers import ApiKeyCreateSerializer, key_json, new_key_json
+from apikeys.serializers import (
+    ApiKeyCreateSerializer,
+    ApiKeyUpdateSerializer,
+    ExpirationQuerySerializer,
+    ExpiringQuerySerializer,
+    RotateQuerySerializer,
+    current_key_json,
+    expiring_key_json,
+    key_json,
+    new_key_json,
+    workspace_key_json,
+)
 from spatialflow.api import WorkspaceAPIView
-from spatialflow.errors import Conflict, NotFound
+
+COPY_IT = "Copy it now: it is not shown again."
 
 
-class TooManyKeys(Conflict):
-    default_detail = "This workspace has as many API keys as it may have. Revoke one that is not used any more."
-    default_code = "too_many_api_keys"
+def validated(serializer: type[serializers.Serializer], data: Any, request: Request) -> dict[str, Any]:
+    """Return the validated members of a body or query. Raises the 422 that names the fields."""
+    reader = serializer(data=data, context={"principal": request.auth})
+    reader.is_valid(raise_exception=True)
+    return reader.validated_data
 
 
-def own_keys(principal: Principal) -> ApiKeyQuerySet:
-    """Return the caller's keys in the current workspace, each with its use."""
-    uses = CredentialUsage.objects.filter(credential_id=OuterRef("id")).values("credential_id")
-    keys: ApiKeyQuerySet = ApiKey.objects.for_workspace(principal.workspace_id).filter(created_by_id=principal.user_id)
-    return keys.annotate(
-        usage_count=Subquery(uses.annotate(total=Sum("requests")).values("total")),
-        last_used_at=Subquery(uses.annotate(latest=Max("last_used_at")).values("latest")),
-    )
-
-
-def get_own_key(principal: Principal, key_id: str) -> ApiKey:
-    """Return one of the caller's keys. Raises `NotFound`, alike for absent ones and for somebody else's."""
-    try:
-        key: ApiKey | None = own_keys(principal).filter(id=uuid.UUID(key_id)).first()
-    except ValueError:
-        key = None
-    if key is None:
-        raise NotFound()
-    return key
+def own_keys(request: Request) -> ApiKeyQuerySet:
+    keys: ApiKeyQuerySet = ApiKey.objects.for_workspace(request.auth.workspace_id).with_usage()
+    return keys.filter(created_by_id=request.auth.user_id)
 
 
 class ApiKeyListView(WorkspaceAPIView):
@@ -54,37 +49,106 @@ class ApiKeyListView(WorkspaceAPIView):
     scopes = {"GET": API_KEYS_READ, "POST": API_KEYS_WRITE}
 
     def get(self, request: Request) -> Response:
-        plan_limit = settings.PLAN_LIMITS[request.auth.plan]
-        return Response([key_json(key, plan_limit) for key in own_keys(request.auth).order_by("-created_at", "id")])
+        return Response([key_json(key, request.auth.plan) for key in own_keys(request).order_by("-created_at", "id")])
 
     def post(self, request: Request) -> Response:
-        body = ApiKeyCreateSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        if not request.auth.email_is_verified:
-            raise InsufficientPermissions("Verify your email address before making API keys.", "email_not_verified")
-        with transaction.atomic():
-            Workspace.objects.select_for_update(no_key=True).get(
-                pk=request.auth.workspace_id
-            )  # so that the count holds
-            if ApiKey.objects.for_workspace(request.auth.workspace_id).count() >= settings.MAX_API_KEYS_PER_WORKSPACE:
-                raise TooManyKeys()
-            key, raw = ApiKey.objects.issue(
-                workspace_id=request.auth.workspace_id, created_by_id=request.auth.user_id, **body.validated_data
-            )
-        message = "API key created. Copy it now: it is not shown again."
-        return Response(new_key_json(key, raw, message), status=status.HTTP_201_CREATED)
+        fields = validated(ApiKeyCreateSerializer, request.data, request)
+        key, raw = lifecycle.create_key(request.auth, **fields)
+        return Response(new_key_json(key, raw, f"API key created. {COPY_IT}"), status=status.HTTP_201_CREATED)
 
 
 class ApiKeyView(WorkspaceAPIView):
-    """One of the caller's keys: see it, revoke it."""
+    """One of the caller's keys: see, change, revoke."""
 
-    scopes = {"GET": API_KEYS_READ, "DELETE": API_KEYS_WRITE}
+    scopes = {"GET": API_KEYS_READ, "PUT": API_KEYS_WRITE, "DELETE": API_KEYS_WRITE}
 
     def get(self, request: Request, key_id: str) -> Response:
-        return Response(key_json(get_own_key(request.auth, key_id), settings.PLAN_LIMITS[request.auth.plan]))
+        return Response(key_json(get_own_key(request.auth, key_id), request.auth.plan))
+
+    def put(self, request: Request, key_id: str) -> Response:
+        key = get_own_key(request.auth, key_id)
+        lifecycle.update_key(key, **validated(ApiKeyUpdateSerializer, request.data, request))
+        return Response(key_json(key, request.auth.plan))
 
     def delete(self, request: Request, key_id: str) -> Response:
+        lifecycle.revoke(get_own_key(request.auth, key_id))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class RegenerateView(WorkspaceAPIView):
+    """Replace a key's secret at once: the old one fails on the next request."""
+
+    scopes = {"POST": API_KEYS_WRITE}
+
+    def post(self, request: Request, key_id: str) -> Response:
         key = get_own_key(request.auth, key_id)
-        key.revoked_at = timezone.now()
-        key.save(update_fields=["revoked_at"])
+        raw = lifecycle.regenerate(key)
+        return Response(new_key_json(key, raw, f"API key regenerated; the old one works no more. {COPY_IT}"))
+
+
+class RotateView(WorkspaceAPIView):
+    """Make a key's successor; the old one works on for `?grace_period_days=` (default 7, at most 90)."""
+
+    scopes = {"POST": API_KEYS_WRITE}
+
+    def post(self, request: Request, key_id: str) -> Response:
+        days = validated(RotateQuerySerializer, request.query_params, request)["grace_period_days"]
+        successor, raw = lifecycle.rotate(request.auth, get_own_key(request.auth, key_id), timedelta(days=days))
+        message = f"API key rotated; the old one works for {days} more days. {COPY_IT}"
+        return Response(new_key_json(successor, raw, message), status=status.HTTP_201_CREATED)
+
+
+class ExpirationView(WorkspaceAPIView):
+    """Set when a key ends with `?expires_at=` (ISO 8601), or without it that it never does."""
+
+    scopes = {"PATCH": API_KEYS_WRITE}
+
+    def patch(self, request: Request, key_id: str) -> Response:
+        key = get_own_key(request.auth, key_id)
+        lifecycle.set_expiration(key, validated(ExpirationQuerySerializer, request.query_params, request)["expires_at"])
+        return Response(key_json(key, request.auth.plan))
+
+
+class ExpiringView(WorkspaceAPIView):
+    """The caller's keys that end within `?days=` (default 30), soonest first."""
+
+    scopes = {"GET": API_KEYS_READ}
+
+    def get(self, request: Request) -> Response:
+        now = timezone.now()
+        horizon = now + timedelta(days=validated(ExpiringQuerySerializer, request.query_params, request)["days"])
+        soon = own_keys(request).filter(expires_at__gt=now, expires_at__lte=horizon).order_by("expires_at", "id")
+        return Response([expiring_key_json(key, request.auth.plan) for key in soon])
+
+
+class CurrentKeyView(WorkspaceAPIView):
+    """What the key of this request is: for the key itself."""
+
+    scopes = {"GET": CURRENT_KEY_READ}
+
+    def get(self, request: Request) -> Response:
+        key = ApiKey.objects.select_related("workspace").get(id=request.auth.credential_id)
+        usage = request.tightest_usage
+        reset_at = datetime.fromtimestamp(int(timezone.now().timestamp()) + usage.resets_in, UTC)
+        return Response(current_key_json(key, request.auth, usage.remaining, reset_at))
+
+
+class WorkspaceKeyListView(WorkspaceAPIView):
+    """Every key of the workspace, for its owners."""
+
+    scopes = {"GET": WORKSPACE_KEYS_READ}
+
+    def get(self, request: Request) -> Response:
+        keys = ApiKey.objects.for_workspace(request.auth.workspace_id).with_usage().select_related("created_by")
+        listed = [workspace_key_json(key, request.auth.plan) for key in keys.order_by("-created_at", "id")]
+        return Response({"api_keys": listed, "total": len(listed)})
+
+
+class WorkspaceKeyView(WorkspaceAPIView):
+    """One key of the workspace, revoked by an owner."""
+
+    scopes = {"DELETE": WORKSPACE_KEYS_WRITE}
+
+    def delete(self, request: Request, key_id: str) -> Response:
+        lifecycle.revoke(get_workspace_key(request.auth, key_id))
         return Response(status=status.HTTP_204_NO_CONTENT)

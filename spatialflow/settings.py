@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -79,23 +80,25 @@ def env_jwt_keys(name: str) -> dict[str, str]:
 def _development_secret() -> bytes:
     """Return this checkout's own secret, made on first use, so that restarts keep tokens and sessions valid."""
     path = DATA_DIR / "development-secret"
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    if not path.exists():
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_hex(32))
-        try:
-            os.link(draft, path)  # atomic: of two processes starting at once, one wins and both read its secret
-        except FileExistsError:
-            pass
-        finally:
+    try:
+        DATA_DIR.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+            draft.touch(mode=0o600)
+            draft.write_text(secrets.token_hex(32))
+            with suppress(FileExistsError):
+                os.link(draft, path)  # atomic: of two processes starting at once, one wins and both read its secret
             draft.unlink()
-    return path.read_bytes()
+        return path.read_bytes()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{path} cannot be made or read ({error.strerror}): name a folder of your own with SPATIALFLOW_DATA_DIR."
+        ) from None
 
 
 def database(url: str) -> dict[str, object]:
     """Return Django's settings for a postgresql:// URL, or for the local Postgres when the URL is empty."""
-    parts = urlsplit(url or "postgresql://postgres@/spatialflow")
+    parts = urlsplit(url or localdb.database_url(localdb.socket_directory(DATA_DIR)))
     if parts.scheme not in ("postgres", "postgresql"):
         raise ImproperlyConfigured("DATABASE_URL must start with postgresql://")
     options: dict[str, object] = dict(parse_qsl(parts.query))
@@ -105,7 +108,7 @@ def database(url: str) -> dict[str, object]:
         "NAME": unquote(parts.path.lstrip("/")) or "spatialflow",
         "USER": unquote(parts.username or "") or options.pop("user", ""),
         "PASSWORD": unquote(parts.password or ""),
-        "HOST": host if url else str(localdb.socket_directory(DATA_DIR)),
+        "HOST": host,
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
@@ -151,6 +154,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.common.CommonMiddleware",  # refuses foreign Host headers
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "spatialflow.api.SlashlessPathMiddleware",
 ]
 USE_TZ = True
@@ -181,9 +185,11 @@ CACHES = {
     },
 }
 RATELIMIT_USE_CACHE = "counters"
-SILENCED_SYSTEM_CHECKS = [  # it knows only foreign backends; that ours count exactly is shown by tests/test_limits.py
-    "django_ratelimit.W001",
+SILENCED_SYSTEM_CHECKS = [
+    "django_ratelimit.W001",  # it knows only foreign backends; that ours count exactly is shown by tests/test_limits.py
     "django_ratelimit.E003",
+    "security.W003",  # no page is authenticated by a cookie; the refresh cookie is SameSite=Strict
+    "security.W008",  # the proxy redirects to https; see SECURE_SSL_REDIRECT
 ]
 
 # --- Passwords

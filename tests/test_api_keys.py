@@ -74,6 +74,12 @@ def test_list_shows_what_is_known_of_each_key_and_never_the_key(alice, path):
         "description": None,
         "workspace_id": str(alice.workspace.id),
         "expires_at": None,
+        "last_used_ip": "127.0.0.1",
+        "last_used_client": "robot/1",
+        "state": "active",
+        "rotated_at": None,
+        "replaced_by_id": None,
+        "usage_count_since_rotation": None,
     }
 
 
