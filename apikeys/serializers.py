@@ -1,13 +1,12 @@
 """What the key endpoints take and give, in the contract's words: `permissions` are scopes."""
 
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.utils import timezone
 from rest_framework import serializers
 
-from accounts.principal import Principal
 from accounts.scopes import DEFAULT_KEY_SCOPES, KEY_SCOPES, ROLE_SCOPES, with_implied
 from apikeys.lifecycle import MAX_GRACE_DAYS
 from apikeys.models import ApiKey
@@ -90,78 +89,144 @@ class ExpirationQuerySerializer(serializers.Serializer):
         return moment
 
 
-def key_json(key: ApiKey, plan: str) -> dict[str, Any]:
-    """Return the contract's ApiKeyResponse and what else is known. Never the key itself: nobody has it any more.
-
-    `key` comes from `with_usage()`.
+class ApiKeySerializer(serializers.ModelSerializer):
+    """The contract's ApiKeyResponse and what else is known of a key from `with_usage()`. Never the key: nobody has
+    it.
     """
-    plan_limit = settings.PLAN_LIMITS[plan]
-    usage: Any = key
-    return {
-        "id": str(key.id),
-        "name": key.name,
-        "key_prefix": key.prefix,
-        "permissions": key.scopes,
-        "is_active": key.is_active,
-        "usage_count": usage.usage_count,
-        "rate_limit_per_hour": min(plan_limit, key.hourly_limit or plan_limit),
-        "last_used_at": usage.last_used_at,
-        "last_used_ip": usage.last_used_ip,
-        "last_used_client": usage.last_used_client or None,
-        "created_at": key.created_at,
-        "read_only": key.is_read_only,
-        "description": key.description or None,
-        "workspace_id": str(key.workspace_id),
-        "expires_at": key.expires_at,
-        "state": key.state,
-        "rotated_at": key.rotated_at,
-        "replaced_by_id": str(key.replaced_by_id) if key.replaced_by_id else None,
-        "usage_count_since_rotation": usage.usage_count - key.usage_count_at_rotation if key.rotated_at else None,
-    }
+
+    id = serializers.CharField()
+    key_prefix = serializers.CharField(source="prefix")
+    permissions = serializers.ListField(child=serializers.CharField(), source="scopes")
+    usage_count = serializers.IntegerField()
+    rate_limit_per_hour = serializers.SerializerMethodField()
+    last_used_at = serializers.DateTimeField(allow_null=True)
+    last_used_ip = serializers.CharField(allow_null=True)
+    last_used_client = serializers.CharField(allow_null=True)
+    read_only = serializers.BooleanField(source="is_read_only")
+    description = serializers.SerializerMethodField()
+    workspace_id = serializers.CharField()
+    replaced_by_id = serializers.CharField(allow_null=True)
+    state = serializers.ChoiceField(["active", "disabled", "rotated", "expired"])
+    usage_count_since_rotation = serializers.SerializerMethodField()
+
+    class Meta:
+        model = ApiKey
+        fields: ClassVar[list[str]] = [
+            *(
+                "id",
+                "name",
+                "key_prefix",
+                "permissions",
+                "is_active",
+                "usage_count",
+                "rate_limit_per_hour",
+                "last_used_at",
+            ),
+            *(
+                "last_used_ip",
+                "last_used_client",
+                "created_at",
+                "read_only",
+                "description",
+                "workspace_id",
+                "expires_at",
+            ),
+            *("state", "rotated_at", "replaced_by_id", "usage_count_since_rotation"),
+        ]
+
+    def get_rate_limit_per_hour(self, key: ApiKey) -> int:
+        plan_limit: int = settings.PLAN_LIMITS[self.context["principal"].plan]
+        return min(plan_limit, key.hourly_limit or plan_limit)
+
+    def get_description(self, key: ApiKey) -> str | None:
+        return key.description or None
+
+    def get_usage_count_since_rotation(self, key: Any) -> int | None:
+        return key.usage_count - key.usage_count_at_rotation if key.rotated_at else None
 
 
-def expiring_key_json(key: ApiKey, plan: str) -> dict[str, Any]:
-    left: timedelta = (key.expires_at or timezone.now()) - timezone.now()
-    return {**key_json(key, plan), "days_until_expiration": left.days}
+class ExpiringKeySerializer(ApiKeySerializer):
+    days_until_expiration = serializers.SerializerMethodField()
+
+    class Meta(ApiKeySerializer.Meta):
+        fields: ClassVar[list[str]] = [*ApiKeySerializer.Meta.fields, "days_until_expiration"]
+
+    def get_days_until_expiration(self, key: ApiKey) -> int:
+        return ((key.expires_at or timezone.now()) - timezone.now()).days
 
 
-def workspace_key_json(key: ApiKey, plan: str) -> dict[str, Any]:
-    """Return a key as an owner sees it: with its maker."""
-    maker = {"id": str(key.created_by_id), "email": key.created_by.email, "name": key.created_by.name}
-    return {**key_json(key, plan), "created_by": maker}
+class MakerSerializer(serializers.Serializer):
+    id = serializers.CharField()
+    email = serializers.CharField()
+    name = serializers.CharField()
 
 
-def current_key_json(key: ApiKey, principal: Principal, remaining: int, reset_at: Any) -> dict[str, Any]:
-    """Return what a key may know of itself, with what is left of its hour."""
-    scopes = sorted(scope for scope in principal.scopes if scope in KEY_SCOPES)
-    return {
-        "id": str(key.id),
-        "name": key.name,
-        "key_prefix": key.prefix,
-        "permissions": key.scopes,
-        "effective_permissions": scopes,
-        "read_only": key.is_read_only,
-        "workspace_id": str(key.workspace_id),
-        "workspace_slug": key.workspace.slug,
-        "expires_at": key.expires_at,
-        "state": key.state,
-        "rate_limit_per_hour": principal.hourly_limit,
-        "rate_limit_remaining": remaining,
-        "rate_limit_reset_at": reset_at,
-    }
+class WorkspaceKeySerializer(ApiKeySerializer):
+    """A key as an owner sees it: with its maker."""
+
+    created_by = MakerSerializer()
+
+    class Meta(ApiKeySerializer.Meta):
+        fields: ClassVar[list[str]] = [*ApiKeySerializer.Meta.fields, "created_by"]
+
+
+class WorkspaceKeyListSerializer(serializers.Serializer):
+    api_keys = WorkspaceKeySerializer(many=True)
+    total = serializers.IntegerField()
+
+
+class CurrentKeySerializer(serializers.Serializer):
+    """What a key may know of itself, with what is left of its hour."""
+
+    id = serializers.CharField()
+    name = serializers.CharField()
+    key_prefix = serializers.CharField(source="prefix")
+    permissions = serializers.ListField(child=serializers.CharField(), source="scopes")
+    effective_permissions = serializers.SerializerMethodField()
+    read_only = serializers.BooleanField(source="is_read_only")
+    workspace_id = serializers.CharField()
+    workspace_slug = serializers.CharField(source="workspace.slug")
+    expires_at = serializers.DateTimeField(allow_null=True)
+    state = serializers.CharField()
+    rate_limit_per_hour = serializers.SerializerMethodField()
+    rate_limit_remaining = serializers.SerializerMethodField()
+    rate_limit_reset_at = serializers.SerializerMethodField()
+
+    def get_effective_permissions(self, key: ApiKey) -> list[str]:
+        return sorted(scope for scope in self.context["principal"].scopes if scope in KEY_SCOPES)
+
+    def get_rate_limit_per_hour(self, key: ApiKey) -> int:
+        return int(self.context["usage"].limit)
+
+    def get_rate_limit_remaining(self, key: ApiKey) -> int:
+        return int(self.context["usage"].remaining)
+
+    def get_rate_limit_reset_at(self, key: ApiKey) -> datetime:
+        return timezone.now().replace(microsecond=0) + timedelta(seconds=self.context["usage"].resets_in)
+
+
+class NewApiKeyDetailSerializer(serializers.Serializer):
+    id = serializers.CharField()
+    name = serializers.CharField()
+    api_key = serializers.SerializerMethodField()
+    created_at = serializers.DateTimeField()
+    read_only = serializers.BooleanField(source="is_read_only")
+    description = serializers.SerializerMethodField()
+    permissions = serializers.ListField(child=serializers.CharField(), source="scopes")
+
+    def get_api_key(self, key: ApiKey) -> str:
+        return str(self.context["raw"])
+
+    def get_description(self, key: ApiKey) -> str | None:
+        return key.description or None
+
+
+class NewApiKeySerializer(serializers.Serializer):
+    """The contract's ApiKeyCreateResponse, the only answer that holds a key."""
+
+    message = serializers.CharField()
+    api_key = NewApiKeyDetailSerializer()
 
 
 def new_key_json(key: ApiKey, raw: str, message: str) -> dict[str, Any]:
-    """Return the contract's ApiKeyCreateResponse, the only answer that holds a key."""
-    return {
-        "message": message,
-        "api_key": {
-            "id": str(key.id),
-            "name": key.name,
-            "api_key": raw,
-            "created_at": key.created_at,
-            "read_only": key.is_read_only,
-            "description": key.description or None,
-            "permissions": key.scopes,
-        },
-    }
+    return NewApiKeySerializer({"message": message, "api_key": key}, context={"raw": raw}).data

@@ -2,10 +2,11 @@
 workspace's; a key can only ask who it is. Keys never manage keys.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,17 +17,20 @@ from apikeys.lifecycle import get_own_key, get_workspace_key
 from apikeys.models import ApiKey, ApiKeyQuerySet
 from apikeys.serializers import (
     ApiKeyCreateSerializer,
+    ApiKeySerializer,
     ApiKeyUpdateSerializer,
+    CurrentKeySerializer,
     ExpirationQuerySerializer,
+    ExpiringKeySerializer,
     ExpiringQuerySerializer,
+    NewApiKeySerializer,
     RotateQuerySerializer,
-    current_key_json,
-    expiring_key_json,
-    key_json,
+    WorkspaceKeyListSerializer,
+    WorkspaceKeySerializer,
     new_key_json,
-    workspace_key_json,
 )
 from spatialflow.api import WorkspaceAPIView
+from spatialflow.errors import ErrorSerializer
 
 COPY_IT = "Copy it now: it is not shown again."
 
@@ -36,6 +40,10 @@ def validated(serializer: type[serializers.Serializer], data: Any, request: Requ
     reader = serializer(data=data, context={"principal": request.auth})
     reader.is_valid(raise_exception=True)
     return reader.validated_data
+
+
+def shown(serializer: type[serializers.Serializer], keys: ApiKey | ApiKeyQuerySet, request: Request) -> Any:
+    return serializer(keys, many=not isinstance(keys, ApiKey), context={"principal": request.auth}).data
 
 
 def own_keys(request: Request) -> ApiKeyQuerySet:
@@ -48,9 +56,15 @@ class ApiKeyListView(WorkspaceAPIView):
 
     scopes = {"GET": API_KEYS_READ, "POST": API_KEYS_WRITE}
 
+    @extend_schema(operation_id="list_api_keys", responses=ApiKeySerializer(many=True))
     def get(self, request: Request) -> Response:
-        return Response([key_json(key, request.auth.plan) for key in own_keys(request).order_by("-created_at", "id")])
+        return Response(shown(ApiKeySerializer, own_keys(request).order_by("-created_at", "id"), request))
 
+    @extend_schema(
+        operation_id="create_api_key",
+        request=ApiKeyCreateSerializer,
+        responses={201: NewApiKeySerializer, 409: ErrorSerializer},
+    )
     def post(self, request: Request) -> Response:
         fields = validated(ApiKeyCreateSerializer, request.data, request)
         key, raw = lifecycle.create_key(request.auth, **fields)
@@ -62,14 +76,17 @@ class ApiKeyView(WorkspaceAPIView):
 
     scopes = {"GET": API_KEYS_READ, "PUT": API_KEYS_WRITE, "DELETE": API_KEYS_WRITE}
 
+    @extend_schema(operation_id="get_api_key", responses=ApiKeySerializer)
     def get(self, request: Request, key_id: str) -> Response:
-        return Response(key_json(get_own_key(request.auth, key_id), request.auth.plan))
+        return Response(shown(ApiKeySerializer, get_own_key(request.auth, key_id), request))
 
+    @extend_schema(operation_id="update_api_key", request=ApiKeyUpdateSerializer, responses=ApiKeySerializer)
     def put(self, request: Request, key_id: str) -> Response:
         key = get_own_key(request.auth, key_id)
         lifecycle.update_key(key, **validated(ApiKeyUpdateSerializer, request.data, request))
-        return Response(key_json(key, request.auth.plan))
+        return Response(shown(ApiKeySerializer, key, request))
 
+    @extend_schema(operation_id="delete_api_key", responses={204: None})
     def delete(self, request: Request, key_id: str) -> Response:
         lifecycle.revoke(get_own_key(request.auth, key_id))
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -80,6 +97,9 @@ class RegenerateView(WorkspaceAPIView):
 
     scopes = {"POST": API_KEYS_WRITE}
 
+    @extend_schema(
+        operation_id="regenerate_api_key", request=None, responses={200: NewApiKeySerializer, 409: ErrorSerializer}
+    )
     def post(self, request: Request, key_id: str) -> Response:
         key = get_own_key(request.auth, key_id)
         raw = lifecycle.regenerate(key)
@@ -91,6 +111,12 @@ class RotateView(WorkspaceAPIView):
 
     scopes = {"POST": API_KEYS_WRITE}
 
+    @extend_schema(
+        operation_id="rotate_api_key",
+        request=None,
+        parameters=[RotateQuerySerializer],
+        responses={201: NewApiKeySerializer, 409: ErrorSerializer},
+    )
     def post(self, request: Request, key_id: str) -> Response:
         days = validated(RotateQuerySerializer, request.query_params, request)["grace_period_days"]
         successor, raw = lifecycle.rotate(request.auth, get_own_key(request.auth, key_id), timedelta(days=days))
@@ -103,10 +129,16 @@ class ExpirationView(WorkspaceAPIView):
 
     scopes = {"PATCH": API_KEYS_WRITE}
 
+    @extend_schema(
+        operation_id="set_api_key_expiration",
+        request=None,
+        parameters=[ExpirationQuerySerializer],
+        responses={200: ApiKeySerializer, 409: ErrorSerializer},
+    )
     def patch(self, request: Request, key_id: str) -> Response:
         key = get_own_key(request.auth, key_id)
         lifecycle.set_expiration(key, validated(ExpirationQuerySerializer, request.query_params, request)["expires_at"])
-        return Response(key_json(key, request.auth.plan))
+        return Response(shown(ApiKeySerializer, key, request))
 
 
 class ExpiringView(WorkspaceAPIView):
@@ -114,11 +146,16 @@ class ExpiringView(WorkspaceAPIView):
 
     scopes = {"GET": API_KEYS_READ}
 
+    @extend_schema(
+        operation_id="list_expiring_api_keys",
+        parameters=[ExpiringQuerySerializer],
+        responses=ExpiringKeySerializer(many=True),
+    )
     def get(self, request: Request) -> Response:
         now = timezone.now()
         horizon = now + timedelta(days=validated(ExpiringQuerySerializer, request.query_params, request)["days"])
         soon = own_keys(request).filter(expires_at__gt=now, expires_at__lte=horizon).order_by("expires_at", "id")
-        return Response([expiring_key_json(key, request.auth.plan) for key in soon])
+        return Response(shown(ExpiringKeySerializer, soon, request))
 
 
 class CurrentKeyView(WorkspaceAPIView):
@@ -126,11 +163,11 @@ class CurrentKeyView(WorkspaceAPIView):
 
     scopes = {"GET": CURRENT_KEY_READ}
 
+    @extend_schema(operation_id="get_current_api_key", responses=CurrentKeySerializer)
     def get(self, request: Request) -> Response:
         key = ApiKey.objects.select_related("workspace").get(id=request.auth.credential_id)
-        usage = request.tightest_usage
-        reset_at = datetime.fromtimestamp(int(timezone.now().timestamp()) + usage.resets_in, UTC)
-        return Response(current_key_json(key, request.auth, usage.remaining, reset_at))
+        context = {"principal": request.auth, "usage": request.tightest_usage}
+        return Response(CurrentKeySerializer(key, context=context).data)
 
 
 class WorkspaceKeyListView(WorkspaceAPIView):
@@ -138,9 +175,10 @@ class WorkspaceKeyListView(WorkspaceAPIView):
 
     scopes = {"GET": WORKSPACE_KEYS_READ}
 
+    @extend_schema(operation_id="list_workspace_api_keys", responses=WorkspaceKeyListSerializer)
     def get(self, request: Request) -> Response:
         keys = ApiKey.objects.for_workspace(request.auth.workspace_id).with_usage().select_related("created_by")
-        listed = [workspace_key_json(key, request.auth.plan) for key in keys.order_by("-created_at", "id")]
+        listed = shown(WorkspaceKeySerializer, keys.order_by("-created_at", "id"), request)
         return Response({"api_keys": listed, "total": len(listed)})
 
 
@@ -149,6 +187,7 @@ class WorkspaceKeyView(WorkspaceAPIView):
 
     scopes = {"DELETE": WORKSPACE_KEYS_WRITE}
 
+    @extend_schema(operation_id="delete_workspace_api_key", responses={204: None})
     def delete(self, request: Request, key_id: str) -> Response:
         lifecycle.revoke(get_workspace_key(request.auth, key_id))
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from rest_framework import status, views
+from rest_framework import serializers, status, views
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -78,6 +78,11 @@ class APIView(views.APIView):
             response.setdefault(name, value)
         response.setdefault("Cache-Control", "no-store")
         return response
+
+
+class HealthSerializer(serializers.Serializer):
+    status = serializers.CharField()
+    service = serializers.CharField()
 
 
 class PublicAPIView(APIView):

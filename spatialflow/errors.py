@@ -11,10 +11,18 @@ from typing import Any
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
-from rest_framework import exceptions, status
+from rest_framework import exceptions, serializers, status
 from rest_framework.response import Response
 
 logger = logging.getLogger(__name__)
+
+
+class ErrorSerializer(serializers.Serializer):
+    """The shape of every error body, for the API's description."""
+
+    detail = serializers.CharField()
+    error_code = serializers.CharField()
+    details = serializers.DictField(child=serializers.ListField(child=serializers.CharField()), required=False)
 
 
 class ApiError(exceptions.APIException):

@@ -145,7 +145,10 @@ WSGI_APPLICATION = "spatialflow.wsgi.application"
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "spatialflow",
     "accounts",
     "apikeys",
@@ -153,10 +156,15 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
     "django.middleware.common.CommonMiddleware",  # refuses foreign Host headers
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "spatialflow.api.SlashlessPathMiddleware",
 ]
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True  # files are served from the packages they come in; no collecting step
 USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -230,6 +238,20 @@ SECURE_SSL_REDIRECT = (
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "object-src": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
 
 # --- The API
 REST_FRAMEWORK = {
@@ -242,9 +264,26 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["spatialflow.strict_json.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["spatialflow.strict_json.JSONParser"],
     "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_SCHEMA_CLASS": "accounts.openapi.OperationSchema",
     "EXCEPTION_HANDLER": "spatialflow.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "NUM_PROXIES": TRUSTED_PROXY_COUNT,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "SpatialFlow API",
+    "VERSION": "1.0.0",
+    "DESCRIPTION": "Sign-in, API keys and geofences. Every path answers with and without its trailing slash.",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVERS": [{"url": PUBLIC_URL}],
+    "APPEND_COMPONENTS": {
+        "securitySchemes": {
+            "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-KEY"},
+            "Bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+        }
+    },
+    "POSTPROCESSING_HOOKS": ["accounts.openapi.sort_responses"],
+    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
 }
 
 # --- Mail

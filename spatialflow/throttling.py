@@ -14,10 +14,10 @@ from django.conf import settings
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 from django_ratelimit.core import get_usage
-from rest_framework import status
+from rest_framework import serializers, status
 from rest_framework.request import Request
 
-from spatialflow.errors import ApiError
+from spatialflow.errors import ApiError, ErrorSerializer
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,14 @@ class Throttled(ApiError):
                 "reset_at": reset_at.isoformat().replace("+00:00", "Z"),
             },
         )
+
+
+class ThrottledSerializer(ErrorSerializer):
+    """The body of a 429."""
+
+    error = serializers.CharField()
+    limit = serializers.IntegerField()
+    reset_at = serializers.DateTimeField()
 
 
 class Throttle:

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.models import Membership, User
+from accounts.scopes import Role
 from accounts.tokens import TokenPair
 
 
@@ -15,6 +16,42 @@ class LoginSerializer(serializers.Serializer):
 
 class RefreshSerializer(serializers.Serializer):
     refresh_token = serializers.CharField(required=False, allow_null=True, max_length=10_000)
+
+
+class MessageSerializer(serializers.Serializer):
+    message = serializers.CharField()
+    success = serializers.BooleanField()
+
+
+class UserSerializer(serializers.Serializer):
+    """Describes the contract's UserResponse; `user_json` renders it, because every login and refresh does."""
+
+    id = serializers.UUIDField()
+    email = serializers.CharField()
+    name = serializers.CharField()
+    role = serializers.ChoiceField(list(Role))
+    roles = serializers.ListField(child=serializers.CharField())
+    email_verified = serializers.BooleanField()
+    selected_plan = serializers.CharField()
+    company = serializers.CharField(allow_null=True)
+    language_preference = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+    is_superuser = serializers.BooleanField()
+    is_staff = serializers.BooleanField()
+    workspace_id = serializers.UUIDField()
+    workspace_slug = serializers.CharField()
+    workspace_role = serializers.ChoiceField(list(Role))
+
+
+class TokenPairSerializer(serializers.Serializer):
+    """Describes what `token_pair_json` renders."""
+
+    access_token = serializers.CharField()
+    refresh_token = serializers.CharField()
+    expires_in = serializers.IntegerField()
+    token_type = serializers.CharField()
+    user = UserSerializer()
 
 
 def user_json(user: User, membership: Membership) -> dict[str, Any]:

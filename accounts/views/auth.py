@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -10,10 +11,19 @@ from accounts.login import log_in
 from accounts.models import Membership, SignIn
 from accounts.principal import Client
 from accounts.scopes import ACCOUNT_READ, ACCOUNT_WRITE
-from accounts.serializers.auth import LoginSerializer, RefreshSerializer, token_pair_json, user_json
+from accounts.serializers.auth import (
+    LoginSerializer,
+    MessageSerializer,
+    RefreshSerializer,
+    TokenPairSerializer,
+    UserSerializer,
+    token_pair_json,
+    user_json,
+)
 from accounts.throttles import LoginByAddress, RefreshByAddress, charge_login_email, charge_refresh_token
 from accounts.tokens import InvalidToken, RefreshToken, TokenPair, rotate
 from spatialflow.api import PublicAPIView, WorkspaceAPIView
+from spatialflow.errors import ErrorSerializer
 
 
 def token_pair_response(pair: TokenPair) -> Response:
@@ -28,6 +38,11 @@ class LoginView(PublicAPIView):
     ip_throttle_classes = [LoginByAddress]
     throttle_classes: ClassVar[list[type]] = []  # its own limits replace the general one
 
+    @extend_schema(
+        operation_id="login",
+        request=LoginSerializer,
+        responses={200: TokenPairSerializer, 401: ErrorSerializer, 403: ErrorSerializer},
+    )
     def post(self, request: Request) -> Response:
         body = LoginSerializer(data=request.data)
         body.is_valid(raise_exception=True)
@@ -41,6 +56,9 @@ class RefreshView(PublicAPIView):
     ip_throttle_classes = [RefreshByAddress]
     throttle_classes: ClassVar[list[type]] = []
 
+    @extend_schema(
+        operation_id="refresh", request=RefreshSerializer, responses={200: TokenPairSerializer, 401: ErrorSerializer}
+    )
     def post(self, request: Request) -> Response:
         body = RefreshSerializer(data=request.data)
         body.is_valid(raise_exception=True)
@@ -57,6 +75,7 @@ class LogoutView(WorkspaceAPIView):
 
     scopes = {"POST": ACCOUNT_WRITE}
 
+    @extend_schema(operation_id="logout", request=None, responses=MessageSerializer)
     def post(self, request: Request) -> Response:
         SignIn.objects.filter(user_id=request.auth.user_id).revoke("logout")
         response = Response({"message": "Signed out everywhere.", "success": True})
@@ -69,6 +88,7 @@ class MeView(WorkspaceAPIView):
 
     scopes = {"GET": ACCOUNT_READ}
 
+    @extend_schema(operation_id="me", responses=UserSerializer)
     def get(self, request: Request) -> Response:
         principal = request.auth
         membership = Membership.objects.select_related("user", "workspace").get(

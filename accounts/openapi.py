@@ -1,0 +1,81 @@
+"""How the API describes itself (OpenAPI 3): what every operation has in common is derived here from the view's own
+words.
+
+What is particular to an operation stands at the view, in `extend_schema`. tests/test_openapi.py tries the description
+against the running service.
+"""
+
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+
+from accounts.scopes import CURRENT_KEY_READ, KEY_SCOPES
+from spatialflow.api import PublicAPIView
+from spatialflow.errors import ErrorSerializer
+from spatialflow.throttling import ThrottledSerializer
+
+API_KEY: dict[str, list[str]] = {"ApiKey": []}
+BEARER: dict[str, list[str]] = {"Bearer": []}
+LIMIT_HEADERS = {
+    "RateLimit-Limit": "Requests in the window of the tightest limit that applies.",
+    "RateLimit-Remaining": "Requests left in it.",
+    "RateLimit-Reset": "Seconds until it ends.",
+}
+
+
+class OperationSchema(AutoSchema):
+    """One operation: its credentials from `scopes`, its errors from what the view takes."""
+
+    def get_tags(self) -> list[str]:
+        return [self.path.removeprefix("/api/v1/").split("/")[0]]
+
+    def get_auth(self) -> list[dict[str, Any]]:
+        if isinstance(self.view, PublicAPIView):
+            return [{}]
+        scope = self.view.scopes[self.method]
+        if scope == CURRENT_KEY_READ:
+            return [API_KEY]
+        return [API_KEY, BEARER] if scope in KEY_SCOPES else [BEARER]
+
+    def get_description(self) -> str:
+        text = " ".join((type(self.view).__doc__ or "").split())
+        scope = getattr(self.view, "scopes", {}).get(self.method)
+        return f"{text} Needs the scope `{scope}`." if scope else text
+
+    def get_operation(self, *args: Any) -> dict[str, Any] | None:
+        operation: dict[str, Any] | None = super().get_operation(*args)
+        if operation is None:
+            return None
+        responses = operation["responses"]
+        for status, serializer in self._errors(operation).items():
+            responses.setdefault(status, self._get_response_for_code(serializer, status))
+        if not self.view.rate_limit_exempt:
+            for response in responses.values():
+                response["headers"] = {
+                    name: {"description": text, "schema": {"type": "integer"}} for name, text in LIMIT_HEADERS.items()
+                }
+            retry = {"description": "Seconds after which the request passes.", "schema": {"type": "integer"}}
+            responses["429"]["headers"]["Retry-After"] = retry
+        return operation
+
+    def _errors(self, operation: dict[str, Any]) -> dict[str, Any]:
+        errors: dict[str, Any] = {"400": ErrorSerializer, "503": ErrorSerializer}
+        if not isinstance(self.view, PublicAPIView):
+            errors |= {"401": ErrorSerializer, "403": ErrorSerializer}
+        if "{" in self.path:
+            errors["404"] = ErrorSerializer
+        if "requestBody" in operation:
+            errors |= {"413": ErrorSerializer, "415": ErrorSerializer, "422": ErrorSerializer}
+        if any(parameter["in"] == "query" for parameter in operation.get("parameters", [])):
+            errors["422"] = ErrorSerializer
+        if not self.view.rate_limit_exempt:
+            errors["429"] = ThrottledSerializer
+        return errors
+
+
+def sort_responses(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Put each operation's answers in the order of their status, for a description that diffs well."""
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            operation["responses"] = dict(sorted(operation["responses"].items()))
+    return result

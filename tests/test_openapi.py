@@ -1,0 +1,100 @@
+"""The API's description is complete, and the running service answers as it says, whatever is thrown at it."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+
+from accounts.models import Workspace
+from spatialflow.docs import description
+from tests.support.cast import Actor
+from tests.support.urls import api_patterns
+
+CHECKS = [
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+]
+UNDESCRIBED = {"/api/v1/openapi.json", "/api/v1/docs"}
+
+
+def test_every_address_of_the_api_is_described():
+    described = json.loads(description())["paths"].keys()
+    routes = {re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route) for route, _ in api_patterns()}
+
+    assert routes - UNDESCRIBED == set(described)
+
+
+def test_the_description_is_served_without_a_credential(anyone, db):
+    response = anyone.get("/api/v1/openapi.json")
+
+    assert response.status_code == 200
+    assert response.json()["openapi"].startswith("3.")
+    schemes = response.json()["components"]["securitySchemes"]
+    assert (schemes["ApiKey"]["name"], schemes["Bearer"]["scheme"]) == ("X-API-KEY", "bearer")
+
+
+def body_of(response: HttpResponse) -> str:
+    return b"".join(response).decode()  # static files stream
+
+
+def test_the_page_works_under_its_policy_and_without_the_internet(anyone, db):
+    page = anyone.get("/api/v1/docs")
+    html = page.content.decode()
+
+    policy = page["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "script-src 'self'" in policy and "unsafe" not in policy
+    assert not re.search(r"<style|<script>|\son\w+=|\sstyle=|https?://", html)
+    for asset in re.findall(r'(?:src|href)="(/static/[^"]+)"', html):
+        served = anyone.get(asset)
+        assert served.status_code == 200, asset
+    assert "SwaggerUIBundle" in body_of(anyone.get("/static/spatialflow/api-docs.js"))
+
+
+def schemathesis(server: str, header: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{server}/api/v1/openapi.json"]
+    command += ["--url", server, "--header", header, "--checks", ",".join(CHECKS), "--max-examples", "12"]
+    command += ["--phases", "examples,coverage,fuzzing", "--generation-database", "none", "--no-color"]
+    command += ["--continue-on-failure", "--warnings", "off", *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+
+
+def assert_all_tried(run: subprocess.CompletedProcess[str], chosen: Callable[[dict[str, Any]], bool]) -> None:
+    operations = [operation for path in json.loads(description())["paths"].values() for operation in path.values()]
+    assert run.returncode == 0, run.stdout[-6000:]
+    assert f"Tested: {sum(map(chosen, operations))}\n" in run.stdout
+
+
+@pytest.mark.django_db(transaction=True)
+def test_as_a_person_nothing_crashes_and_every_answer_is_described(server, alice: Actor):
+    Workspace.objects.update(plan="enterprise")
+
+    run = schemathesis(
+        server,
+        f"Authorization: Bearer {alice.pair.access_token}",
+        "--exclude-operation-id",
+        "logout",
+        "--exclude-tag",
+        "geofences",
+    )
+
+    assert_all_tried(
+        run, lambda operation: "geofences" not in operation["tags"] and operation["operationId"] != "logout"
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_as_a_program_nothing_crashes_and_every_answer_is_described(server, alice):
+    Workspace.objects.update(plan="enterprise")
+
+    run = schemathesis(server, f"X-API-KEY: {alice.make_key()[1]}", "--include-tag", "geofences")
+
+    assert_all_tried(run, lambda operation: "geofences" in operation["tags"])
