@@ -8,6 +8,7 @@ Arguments are those of the SDK's method; `from_dict`, `built` and `moment` stand
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -73,13 +74,12 @@ class Driver:
 
 @contextmanager
 def start_driver() -> Iterator[Driver]:
-    """Run the SDK isolated (-I), from the root folder and without our environment, so that `spatialflow` is the SDK."""
-    script = Path(__file__).with_name("sdk_driver.py")
-    command = [sys.executable, "-I", str(script)]
+    """Run the SDK isolated (-I) and from the root folder, so that `spatialflow` is the SDK, and past any proxy."""
+    command = [sys.executable, "-I", str(Path(__file__).with_name("sdk_driver.py"))]
+    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd="/", env={}, stdin=pipe, stdout=pipe, text=True, bufsize=1) as process:
+    with subprocess.Popen(command, cwd="/", env=environment, stdin=pipe, stdout=pipe, text=True) as process:
         yield Driver(process)
-        process.stdin.close()  # type: ignore[union-attr]
 
 
 @dataclass
