@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 import orjson
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import extend_schema
@@ -31,6 +31,11 @@ class DescriptionView(PublicAPIView):
         return RawJSONResponse(description())
 
 
-def docs_page(request: HttpRequest) -> HttpResponse:
-    """Show the description as an interactive page."""
-    return render(request, "api_docs.html")
+@extend_schema(exclude=True)
+class DocsView(PublicAPIView):
+    """The description as an interactive page."""
+
+    rate_limit_exempt = True
+
+    def get(self, request: Request) -> HttpResponse:
+        return render(request._request, "api_docs.html")

@@ -3,11 +3,11 @@
 
 from django.urls import include, path
 
-from spatialflow.docs import DescriptionView, docs_page
+from spatialflow.docs import DescriptionView, DocsView
 
 urlpatterns = [
     path("api/v1/openapi.json", DescriptionView.as_view()),
-    path("api/v1/docs", docs_page),
+    path("api/v1/docs", DocsView.as_view()),
     path("api/v1/", include("accounts.urls")),
     path("api/v1/", include("apikeys.urls")),
     path("api/v1/", include("geofences.urls")),

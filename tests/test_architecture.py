@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from accounts.scopes import KEY_SCOPES, ROLE_SCOPES, with_implied
+from accounts.scopes import CURRENT_KEY_READ, KEY_SCOPES, ROLE_SCOPES, with_implied
 from spatialflow.api import PublicAPIView, WorkspaceAPIView
 from tests.support.urls import api_patterns
 
@@ -77,7 +77,7 @@ def test_only_settings_reads_the_environment():
 
 
 def test_every_view_is_public_or_declares_its_scopes():
-    known = with_implied(frozenset().union(*ROLE_SCOPES.values()))
+    known = with_implied(frozenset().union(*ROLE_SCOPES.values())) | {CURRENT_KEY_READ}
     for route, pattern in api_patterns():
         view = pattern.callback.view_class
         assert issubclass(view, PublicAPIView | WorkspaceAPIView), route
