@@ -44,7 +44,11 @@ class ApiKeyCreateSerializer(serializers.Serializer):
 
 
 class ApiKeyUpdateSerializer(serializers.Serializer):
-    """What is absent or null stays, except: a null description empties it, a null limit means the plan's again."""
+    """What is absent stays. A null description empties it, a null limit means the plan's; other nulls are left out.
+
+    The SDK's `from_dict()` sends a null for every member that it was not given: the nulls of a body with all members
+    are left out.
+    """
 
     name = serializers.CharField(max_length=100, required=False, allow_null=True)
     permissions = PermissionsField(source="scopes", required=False, allow_null=True, max_length=len(KEY_SCOPES))
@@ -58,6 +62,11 @@ class ApiKeyUpdateSerializer(serializers.Serializer):
     )
     read_only = serializers.BooleanField(source="is_read_only", required=False, allow_null=True)
     description = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if isinstance(data, dict) and self.fields.keys() <= data.keys():
+            data = {name: value for name, value in data.items() if value is not None}
+        return super().to_internal_value(data)
 
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
         if "description" in attributes:
@@ -143,6 +152,13 @@ class ApiKeySerializer(serializers.ModelSerializer):
 
     def get_usage_count_since_rotation(self, key: Any) -> int | None:
         return key.usage_count - key.usage_count_at_rotation if key.rotated_at else None
+
+
+class ExpirationSerializer(serializers.Serializer):
+    """Texts and nulls only: the official clients type this answer as a map of them."""
+
+    id = serializers.CharField()
+    expires_at = serializers.DateTimeField(allow_null=True)
 
 
 class ExpiringKeySerializer(ApiKeySerializer):

@@ -21,6 +21,7 @@ from apikeys.serializers import (
     ApiKeyUpdateSerializer,
     CurrentKeySerializer,
     ExpirationQuerySerializer,
+    ExpirationSerializer,
     ExpiringKeySerializer,
     ExpiringQuerySerializer,
     NewApiKeySerializer,
@@ -133,12 +134,12 @@ class ExpirationView(WorkspaceAPIView):
         operation_id="set_api_key_expiration",
         request=None,
         parameters=[ExpirationQuerySerializer],
-        responses={200: ApiKeySerializer, 409: ErrorSerializer},
+        responses={200: ExpirationSerializer, 409: ErrorSerializer},
     )
     def patch(self, request: Request, key_id: str) -> Response:
         key = get_own_key(request.auth, key_id)
         lifecycle.set_expiration(key, validated(ExpirationQuerySerializer, request.query_params, request)["expires_at"])
-        return Response(shown(ApiKeySerializer, key, request))
+        return Response(ExpirationSerializer(key).data)
 
 
 class ExpiringView(WorkspaceAPIView):
