@@ -155,9 +155,8 @@ class ApiKeySerializer(serializers.ModelSerializer):
 
 
 class ExpirationSerializer(serializers.Serializer):
-    """Texts and nulls only: the official clients type this answer as a map of them."""
+    """This member alone: the official clients type the answer as a map of texts and nulls."""
 
-    id = serializers.CharField()
     expires_at = serializers.DateTimeField(allow_null=True)
 
 
