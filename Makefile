@@ -11,7 +11,7 @@ $(shell rm -f $(VENV)/.made)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format
+.PHONY: help run test lint format bench
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -22,17 +22,21 @@ run: $(VENV)/.run-requirements ## serve on 127.0.0.1:8000 (PORT), with a local P
 test: $(VENV)/.dev-requirements ## run the whole suite beside a throw-away Postgres (ARGS='-k login' picks tests)
 	@exec $(PY) -m spatialflow.localdb -- $(PY) -m pytest -n 2 $(ARGS)
 
-lint: $(VENV)/.dev-requirements ## ruff, mypy, missing migrations, deployment check
+lint: $(VENV)/.dev-requirements ## ruff, mypy, missing migrations, Compose file, deployment check
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m spatialflow.localdb -- $(PY) manage.py makemigrations --check --dry-run
+	$(PY) -m check_jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@echo "$(PY) manage.py check --deploy --fail-level WARNING   (with a production-like environment)"
 	@random() { $(PY) -c 'import secrets; print(secrets.token_hex(32))'; }; \
 	SPATIALFLOW_ENV=production PUBLIC_URL=https://auth.example.com ALLOWED_HOSTS=auth.example.com TRUSTED_PROXY_COUNT=1 \
 	DATABASE_URL=postgresql://spatialflow@db.example.com/spatialflow \
 	SECRET_KEY=$$(random) JWT_SIGNING_KEYS=first:$$(random) ENCRYPTION_KEY=$$(random) \
 	$(PY) manage.py check --deploy --fail-level WARNING
+
+bench: $(VENV)/.run-requirements ## measure the service on this machine: two minutes (ARGS='--rounds 1' is quick)
+	@exec $(PY) -m bench $(ARGS)
 
 format: $(VENV)/.dev-requirements ## let ruff put the code in order
 	$(PY) -m ruff check --fix .
