@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 from accounts.tokens import TokenPair
 
-NAME = "spatialflow_refresh"
+REFRESH_COOKIE = "spatialflow_refresh"
 PATH = "/api/v1/auth/"
 
 
@@ -16,7 +16,7 @@ def set_refresh_cookie(response: HttpResponseBase, pair: TokenPair) -> None:
     (Strict).
     """
     response.set_cookie(
-        NAME,
+        REFRESH_COOKIE,
         pair.refresh_token,
         expires=pair.refresh_expires_at,
         path=PATH,
@@ -27,8 +27,8 @@ def set_refresh_cookie(response: HttpResponseBase, pair: TokenPair) -> None:
 
 
 def clear_refresh_cookie(response: HttpResponseBase) -> None:
-    response.set_cookie(NAME, "", max_age=0, path=PATH, secure=True, httponly=True, samesite="Strict")
+    response.set_cookie(REFRESH_COOKIE, "", max_age=0, path=PATH, secure=True, httponly=True, samesite="Strict")
 
 
 def refresh_cookie(request: Request) -> str:
-    return request.COOKIES.get(NAME, "")
+    return request.COOKIES.get(REFRESH_COOKIE, "")

@@ -36,6 +36,11 @@ class HasScope:
         scope = view.scopes.get(method)
         if scope is None:  # a method the view does not handle: 405 follows
             return True
+        if principal.lacks_second_factor and scope not in principal.scopes:
+            raise InsufficientPermissions(
+                "This workspace requires a second factor. Set one up with POST /api/v1/auth/totp first.",
+                "second_factor_required",
+            )
         if scope not in principal.scopes:
             raise InsufficientPermissions(self._sentence(principal, scope), scope=scope)
         if principal.is_read_only and method not in READING_METHODS:

@@ -30,6 +30,7 @@ class Principal:
     credential_id: uuid.UUID
     is_read_only: bool = False
     own_hourly_limit: int | None = None
+    lacks_second_factor: bool = False  # the workspace demands one, and this person has still to set it up
 
     is_authenticated = True  # Django and DRF ask this of request.user
 

@@ -36,6 +36,9 @@ API_KEYS_WRITE = "api_keys:write"
 WORKSPACE_KEYS_READ = "workspace_api_keys:read"
 WORKSPACE_KEYS_WRITE = "workspace_api_keys:write"
 
+# What a person may still do whose workspace demands a second factor that is not set up yet.
+SECOND_FACTOR_SETUP_SCOPES = frozenset({ACCOUNT_READ, ACCOUNT_WRITE})
+
 # What only a key can do: ask who it is.
 CURRENT_KEY_READ = "current_api_key:read"
 

@@ -1,9 +1,11 @@
 """The limits: numbers, what each counts by, and where it is asked. How counting works is in spatialflow/throttling.py.
 
-Limits by address are asked before authentication, the others after what they count by is known and before a password
-is hashed. An endpoint with a limit of its own does not count against the general ones.
+Limits are asked before a password is hashed. An exhausted limit by address refuses before the body is read; it is
+charged last, so that a refusal by a narrower limit does not count against everybody at that address. An endpoint with
+limits of its own (its `throttle_classes` are empty) does not count against the general ones.
 """
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -12,54 +14,41 @@ from rest_framework.request import Request
 from accounts.emails import canonical_email, fold
 from accounts.usage import charge_credential
 from spatialflow.client_ip import network
-from spatialflow.throttling import Throttle, charge
+from spatialflow.throttling import Limit
+
+# 60 logins a minute from one address; 15 for one email address, known or not, however it is spelled.
+LOGIN_BY_ADDRESS = Limit("login-ip", "60/m")
+LOGIN_BY_EMAIL = Limit("login-email", "15/m")
+
+# 100 refreshes a minute from one address; 30 with one refresh token, counted by its sign-in, which copies and
+# successors share.
+REFRESH_BY_ADDRESS = Limit("refresh-ip", "100/m")
+REFRESH_BY_TOKEN = Limit("refresh-token", "30/m")
+
+# 100 requests an hour from one address without a credential that holds.
+ANONYMOUS = Limit("anonymous", "100/h")
 
 
-class LoginByAddress(Throttle):
-    """60 logins a minute from one address, whatever is in the body."""
-
-    name, rate = "login-ip", "60/m"
-
-    def identity(self, request: Request, view: Any) -> str:
-        return network(request)
+def charged_by_address(limit: Limit, request: Request) -> AbstractContextManager[None]:
+    """Charge the caller's address (IPv6: its /64) after the block. Raises `Throttled` before or after it."""
+    return limit.charged_last(request, network(request))
 
 
-class RefreshByAddress(Throttle):
-    """100 refreshes a minute from one address."""
-
-    name, rate = "refresh-ip", "100/m"
-
-    def identity(self, request: Request, view: Any) -> str:
-        return network(request)
-
-
-def charge_login_email(request: Request, typed_email: str) -> None:
-    """15 logins a minute for one email address, known or not, however it is spelled."""
+def charge_email(limit: Limit, request: Request, typed_email: str) -> None:
+    """Charge an email address in its canonical form, or as folded text where it is none. Raises `Throttled`."""
     try:
         identity = canonical_email(typed_email)
     except ValidationError:
         identity = fold(typed_email)
-    charge(request, "login-email", "15/m", identity)
+    limit.charge(request, identity)
 
 
-def charge_refresh_token(request: Request, sign_in_id: str) -> None:
-    """30 refreshes a minute with one refresh token: counted by its sign-in, so that copies and successors share the
-    count.
-    """
-    charge(request, "refresh-token", "30/m", sign_in_id)
-
-
-class CredentialThrottle:
-    """Everything else: the workspace's plan an hour and credential; 100 an hour and address without one."""
+class GeneralThrottle:
+    """Everything without limits of its own: the workspace's plan an hour and credential, `ANONYMOUS` without one."""
 
     def allow_request(self, request: Request, view: Any) -> bool:
         if request.auth is None:
-            charge_anonymous(request)
+            ANONYMOUS.charge(request, network(request))
         else:
             charge_credential(request, request.auth)
         return True
-
-
-def charge_anonymous(request: Request) -> None:
-    """100 requests an hour from one address that carry no credential, or none that holds."""
-    charge(request, "anonymous", "100/h", network(request))

@@ -8,6 +8,7 @@ derived from one secret, so neither can ever pass as the other.
 import hashlib
 import hmac
 import logging
+import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from typing import Any, Self
 import jwt
 from django.conf import settings
 from django.db import connection
+from django.db.models import Q
 from django.utils import timezone
 from rest_framework import status
 from rest_framework_simplejwt.backends import TokenBackend
@@ -35,6 +37,7 @@ from spatialflow.errors import ApiError
 logger = logging.getLogger(__name__)
 
 MAX_TOKEN_LENGTH = 4096
+CLOCK_SKEW_SECONDS = 30
 REQUIRED_CLAIMS = ("iss", "aud", "sub", "sid", "wid", "typ", "jti", "iat", "exp")
 
 
@@ -90,7 +93,7 @@ class KeyRing(TokenBackend):
                 algorithms=[self.algorithm],
                 audience=self.audience,
                 issuer=self.issuer,
-                # `iat` may lie a little ahead: the clocks of several hosts differ.
+                # PyJWT would refuse an `iat` a second ahead, but the clocks of several hosts differ: see `verify`.
                 options={"require": list(REQUIRED_CLAIMS), "strict_aud": True, "verify_iat": False},
             )
         except jwt.ExpiredSignatureError as error:
@@ -131,6 +134,8 @@ class SignedToken(Token):
     def verify(self) -> None:
         if any(type(self.payload[claim]) is not int or self.payload[claim] >= 2**40 for claim in ("iat", "exp")):
             raise TokenError("times are whole seconds")
+        if self.payload["iat"] > time.time() + CLOCK_SKEW_SECONDS:
+            raise TokenError("minted in the future")
         if any(not isinstance(self.payload[claim], str) for claim in ("sub", "sid", "wid", "jti")):
             raise TokenError("ids are text")
         self.verify_token_type()
@@ -197,9 +202,9 @@ def issue(membership: Membership, method: str, client: Client) -> TokenPair:
     return _pair(sign_in, membership)
 
 
-# One single-table UPDATE decides who rotates: of any number of concurrent refreshes the row lock lets one see its
-# `jti` as current. The joined rows are only read, to re-check that user, membership and workspace still allow it and
-# to answer without a second query.
+# One UPDATE decides who rotates: Postgres checks `current_jti` again once it holds the row's lock, so of any number
+# of concurrent refreshes one sees its `jti` as current. The joined rows are only read, to re-check that user,
+# membership and workspace still allow it and to answer without a second query.
 ROTATE = """
 UPDATE accounts_signin AS s
 SET current_jti = %(new_jti)s, previous_jti = s.current_jti, rotated_at = now(), last_used_at = now(),
@@ -269,14 +274,17 @@ def _find(statement: str, parameters: dict[str, Any]) -> tuple[SignIn, Membershi
 
 
 def _punish_reuse(token: RefreshToken, client: Client) -> None:
-    """Revoke the sign-in of a validly signed refresh token that is not current any more."""
-    if SignIn.objects.filter(id=token.sid, user_id=token.sub).exclude(current_jti=token.jti).revoke("refresh_reuse"):
+    """Revoke the sign-in of a validly signed refresh token that is neither current nor just rotated."""
+    just_rotated = Q(previous_jti=token.jti, rotated_at__gte=timezone.now() - settings.REFRESH_GRACE_LIFETIME)
+    family = SignIn.objects.live().filter(id=token.sid, user_id=token.sub).exclude(current_jti=token.jti)
+    if family.exclude(just_rotated).revoke("refresh_reuse"):
         logger.warning("refresh token reuse: sign-in %s of user %s revoked, from %s", token.sid, token.sub, client.ip)
 
 
 def _pair(sign_in: SignIn, membership: Membership) -> TokenPair:
-    lifetime = membership.workspace.access_token_lifetime or settings.ACCESS_TOKEN_LIFETIME
     now = datetime.now(UTC)
+    lifetime = membership.workspace.access_token_lifetime or settings.ACCESS_TOKEN_LIFETIME
+    lifetime = min(lifetime, sign_in.expires_at - now)
     refresh = RefreshToken.mint(sign_in, sign_in.current_jti, sign_in.rotated_at, sign_in.expires_at)
     return TokenPair(
         access_token=str(AccessToken.mint(sign_in, uuid.uuid4(), now, now + lifetime)),

@@ -1,6 +1,5 @@
 """What happens to an API key between its making and its end. The API and the dashboard both call these functions."""
 
-import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ from accounts.permissions import InsufficientPermissions
 from accounts.principal import Principal
 from apikeys import keys
 from apikeys.models import ApiKey
+from spatialflow.api import read_id
 from spatialflow.errors import Conflict, NotFound
 
 MAX_GRACE_DAYS = 90
@@ -46,10 +46,7 @@ def get_workspace_key(principal: Principal, key_id: str) -> ApiKey:
 
 
 def _get(visible: Any, key_id: str) -> ApiKey:
-    try:
-        found: ApiKey | None = visible.with_usage().filter(id=uuid.UUID(key_id)).first()
-    except ValueError:
-        found = None
+    found: ApiKey | None = visible.with_usage().filter(id=read_id(key_id)).first()
     if found is None:
         raise NotFound()
     return found

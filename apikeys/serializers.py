@@ -31,15 +31,17 @@ class PermissionsField(serializers.ListField):
 
 
 class ApiKeyCreateSerializer(serializers.Serializer):
-    name = serializers.CharField(max_length=100, default="Default")
+    name = serializers.CharField(max_length=100, default="Default", allow_null=True)
     permissions = PermissionsField(source="scopes", required=False, allow_null=True, max_length=len(KEY_SCOPES))
-    read_only = serializers.BooleanField(source="is_read_only", default=False)
+    read_only = serializers.BooleanField(source="is_read_only", default=False, allow_null=True)
     description = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
 
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
         if attributes.get("scopes") is None:
             attributes["scopes"] = list(DEFAULT_KEY_SCOPES)
         attributes["description"] = attributes.get("description") or ""
+        attributes["name"] = attributes["name"] or "Default"
+        attributes["is_read_only"] = bool(attributes["is_read_only"])
         return attributes
 
 

@@ -13,7 +13,7 @@ from geofences.openapi import PAGE_PARAMETERS, GeofenceAnswer, GeofencePageAnswe
 from geofences.queries import find_geofence_json, read_geofence_page
 from geofences.serializers import CreateGeofenceSerializer, UpdateGeofenceSerializer, read_page_query
 from geofences.writes import create_geofence, delete_geofence, tag_key, update_geofence
-from spatialflow.api import HealthSerializer, PublicAPIView, RawJSONResponse, WorkspaceAPIView
+from spatialflow.api import HealthSerializer, PublicAPIView, RawJSONResponse, WorkspaceAPIView, read_id
 from spatialflow.errors import ErrorSerializer, NotFound
 
 
@@ -56,18 +56,18 @@ class GeofenceView(WorkspaceAPIView):
 
     @extend_schema(operation_id="get_geofence", responses=GeofenceAnswer)
     def get(self, request: Request, geofence_id: str) -> Response:
-        return _geofence_response(request.auth.workspace_id, _read_id(geofence_id))
+        return _geofence_response(request.auth.workspace_id, read_id(geofence_id))
 
     @extend_schema(operation_id="update_geofence", request=UpdateGeofenceSerializer, responses=GeofenceAnswer)
     def put(self, request: Request, geofence_id: str) -> Response:
-        identifier = _read_id(geofence_id)
+        identifier = read_id(geofence_id)
         fields = _validated(UpdateGeofenceSerializer(data=request.data))
         update_geofence(request.auth.workspace_id, identifier, fields)
         return _geofence_response(request.auth.workspace_id, identifier)
 
     @extend_schema(operation_id="delete_geofence", responses={204: None})
     def delete(self, request: Request, geofence_id: str) -> Response:
-        delete_geofence(request.auth.workspace_id, _read_id(geofence_id))
+        delete_geofence(request.auth.workspace_id, read_id(geofence_id))
         return Response(status=204)
 
 
@@ -78,18 +78,6 @@ def _geofence_response(workspace_id: uuid.UUID, geofence_id: uuid.UUID, status: 
     if body is None:
         raise NotFound()
     return RawJSONResponse(body, status=status)
-
-
-def _read_id(text: str) -> uuid.UUID:
-    """Return the id of a path. What is no id names no fence, so that it is refused like an absent one: raises
-    NotFound."""
-    try:
-        identifier = uuid.UUID(text)
-    except ValueError:
-        raise NotFound() from None
-    if str(identifier) != text.lower():  # UUID() also reads braces, underscores and hyphens anywhere
-        raise NotFound()
-    return identifier
 
 
 def _validated(serializer: serializers.Serializer) -> dict[str, Any]:

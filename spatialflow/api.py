@@ -1,20 +1,23 @@
 """What every API view shares: the order of checks, and the two base classes.
 
-The order is: limits by address, authentication, permission, limits by credential. The first refusal stops the rest,
-so that it charges no other limit. A caller without a valid credential is charged too, before the 401.
+The order is: authentication, general limits, permission. A caller without a valid credential is charged by address
+before the 401, and whoever lacks a permission is charged like anybody else. Limits of single endpoints are asked in
+their views.
 """
 
+import uuid
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from rest_framework import serializers, status, views
+from rest_framework import serializers, views
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from spatialflow.strict_json import AlwaysFirstRenderer, RawJSON
+from spatialflow.errors import NotFound
+from spatialflow.strict_json import AlwaysFirstRenderer, RawJSON, refuse_body_without_length
 
 
 class SlashlessPathMiddleware:
@@ -37,36 +40,44 @@ class RawJSONResponse(Response):
         super().__init__(RawJSON(body), status=status)
 
 
+def read_id(text: str) -> uuid.UUID:
+    """Return the id in a path. Raises `NotFound` for anything but its one spelling: nothing can be there."""
+    try:
+        identifier = uuid.UUID(text)
+    except ValueError:
+        raise NotFound() from None
+    if str(identifier) != text.lower():
+        raise NotFound()
+    return identifier
+
+
 class APIView(views.APIView):
     """The base of both kinds of view: order of checks, headers of limits, caching."""
 
     http_method_names = ["get", "post", "put", "patch", "delete", "head"]
     content_negotiation_class = AlwaysFirstRenderer
     format_kwarg = None
-    # Throttle classes that need no credential and are asked before authentication.
-    ip_throttle_classes: ClassVar[list[type]] = []
     # True for what must answer a machine at any rate: health, keys, documents.
     rate_limit_exempt: ClassVar[bool] = False
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
-        self.refuse_first_exceeded([throttle() for throttle in self.ip_throttle_classes], request)
+        refuse_body_without_length(request)
         try:
             self.perform_authentication(request)
-            self.check_permissions(request)
-        except APIException as refusal:
-            if refusal.status_code == status.HTTP_401_UNAUTHORIZED:
-                self.refuse_first_exceeded(self.get_throttles(), request)  # guessing is limited as well
+        except APIException:
+            self.check_throttles(request)  # guessing is limited as well
             raise
-        if not self.rate_limit_exempt:
-            self.refuse_first_exceeded(self.get_throttles(), request)
+        self.check_throttles(request)
+        self.check_permissions(request)
 
-    def refuse_first_exceeded(self, throttles: list[Any], request: Request) -> None:
-        """Charge the limits in order and raise `Throttled` at the first that is exceeded; the later ones are not
+    def check_throttles(self, request: Request) -> None:
+        """Charge the general limits in order. Raises `Throttled` at the first exceeded; the later ones are not
         charged.
         """
-        for throttle in throttles:
-            throttle.allow_request(request, self)
+        if not self.rate_limit_exempt:
+            for throttle in self.get_throttles():
+                throttle.allow_request(request, self)
 
     def check_permissions(self, request: Request) -> None:
         for permission in self.get_permissions():

@@ -61,6 +61,9 @@ class PostgresCounters(CounterCache):
 
     def count(self, key: str, delta: int, seconds: int) -> int:
         with connections["counters"].cursor() as cursor:
+            if not delta:
+                cursor.execute("SELECT count FROM spatialflow_counter WHERE key = %s", [key])
+                return int((cursor.fetchone() or (0,))[0])
             cursor.execute(COUNT, [key, delta, seconds])
             count: int = cursor.fetchone()[0]
             if random.random() < 1 / 500:  # noqa: S311 - whose turn it is to sweep is no secret
@@ -85,6 +88,8 @@ class RedisCounters(CounterCache):
         if time.monotonic() < RedisCounters._down_until:
             return self.fallback.count(key, delta, seconds)
         try:
+            if not delta:
+                return int(self.client.get(key) or 0)
             with self.client.pipeline(transaction=True) as pipeline:  # one key, so it runs on a cluster too
                 pipeline.incrby(key, delta)
                 pipeline.expire(key, seconds)

@@ -96,7 +96,7 @@ def _as_api_error(error: Exception, context: dict[str, Any]) -> exceptions.APIEx
     if isinstance(error, RequestDataTooBig):
         return PayloadTooLarge()
     if isinstance(error, PermissionDenied):
-        return ApiError("Insufficient permissions.", "insufficient_permissions")
+        return exceptions.PermissionDenied("Insufficient permissions.", "insufficient_permissions")
     if isinstance(error, SuspiciousOperation | BadRequest):
         return ApiError("The request is malformed.", "malformed_request")
     view = type(context.get("view")).__name__

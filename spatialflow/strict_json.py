@@ -4,11 +4,13 @@ from typing import Any
 
 import orjson
 from django.conf import settings
-from rest_framework import exceptions, parsers, renderers
+from rest_framework import exceptions, parsers, renderers, status
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 
-from spatialflow.errors import PayloadTooLarge
+from spatialflow.errors import ApiError, PayloadTooLarge
+
+MAX_DEPTH = 64
 
 
 class AlwaysFirstRenderer(BaseContentNegotiation):
@@ -39,7 +41,21 @@ class JSONParser(parsers.BaseParser):
             raise exceptions.ParseError("The body is not valid JSON in UTF-8.", "malformed_json") from None
         if b"\\u0000" in body and _holds_nul(data):
             raise exceptions.ParseError("The body holds a NUL character, which cannot be stored.", "malformed_json")
+        if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deeper_than(data, MAX_DEPTH):
+            raise exceptions.ParseError(f"The body is nested deeper than {MAX_DEPTH} levels.", "malformed_json")
         return data
+
+
+class LengthRequired(ApiError):
+    status_code = status.HTTP_411_LENGTH_REQUIRED
+    default_detail = "Send the body with a Content-Length; chunked bodies are not read."
+    default_code = "length_required"
+
+
+def refuse_body_without_length(request: Request) -> None:
+    """Raise `LengthRequired` for a chunked body, which WSGI would otherwise show as an empty one."""
+    if "HTTP_TRANSFER_ENCODING" in request.META:
+        raise LengthRequired()
 
 
 def read_body(stream: Any) -> bytes:
@@ -53,6 +69,17 @@ def read_body(stream: Any) -> bytes:
     if len(body) > limit:
         raise PayloadTooLarge()
     return body
+
+
+def _is_deeper_than(data: Any, levels: int) -> bool:
+    """Return whether lists and objects nest deeper than that, so that nothing behind runs into Python's stack limit."""
+    layer = [data]
+    for _ in range(levels):
+        containers = [value for value in layer if isinstance(value, dict | list)]
+        if not containers:
+            return False
+        layer = [item for value in containers for item in (value.values() if isinstance(value, dict) else value)]
+    return any(isinstance(value, dict | list) for value in layer)
 
 
 def _holds_nul(data: Any) -> bool:

@@ -6,9 +6,10 @@ processes and hosts.
 """
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from django.conf import settings
 from django.core.cache import caches
@@ -68,42 +69,53 @@ class ThrottledSerializer(ErrorSerializer):
     reset_at = serializers.DateTimeField()
 
 
-class Throttle:
-    """One limit, as a DRF throttle class. `rate` is django-ratelimit's form: 15/m, 100/h."""
+@dataclass(frozen=True)
+class Limit:
+    """One limit. `rate` is django-ratelimit's form: 15/m, 100/h. Every check is one trip to the counter store."""
 
     name: str
     rate: str
 
-    def identity(self, request: Request, view: Any) -> str | None:
-        """Return what this limit counts by, or None when it does not apply to the request."""
-        raise NotImplementedError
-
-    def allow_request(self, request: Request, view: Any) -> bool:
-        """Charge the request to this limit. Raises `Throttled` when it is exceeded; what earlier limits charged is
-        given back.
+    def charge(self, request: Request, identity: str) -> None:
+        """Count one request of `identity`. Raises `Throttled` when that is one too many; then no limit keeps a charge
+        of it.
         """
-        identity = self.identity(request, view)
-        if identity is not None:
-            charge(request, self.name, self.rate, identity)
-        return True
+        apply(request, self._usage(identity, increment=True), caches[settings.RATELIMIT_USE_CACHE].counted_key)
 
+    def refuse_exceeded(self, request: Request, identity: str) -> None:
+        """Raise `Throttled` when the next request of `identity` would be one too many; count nothing."""
+        usage = self._usage(identity, increment=False)
+        if usage.remaining == 0:
+            apply(request, replace(usage, count=usage.limit + 1))
 
-def charge(request: Request, name: str, rate: str, identity: str) -> None:
-    """Count one request of `identity` against the limit `name`. Raises `Throttled`; then no limit keeps a charge of
-    this request.
-    """
-    counted = get_usage(request, group=name, key=lambda *_: identity, rate=rate, increment=True)
-    if counted is None:
-        raise ImproperlyConfigured("RATELIMIT_ENABLE must not be off: the limits have no switch.")
-    # django-ratelimit counts the window's last second as inside it, so the next window begins one second later.
-    usage = Usage(counted["limit"], counted["count"], max(1, counted["time_left"] + 1))
-    apply(request, usage, caches[settings.RATELIMIT_USE_CACHE].counted_key)
+    @contextmanager
+    def charged_last(self, request: Request, identity: str) -> Iterator[None]:
+        """Count one request after the block, which charges narrower limits; a refusal by one of those does not count
+        here.
+
+        An exhausted limit refuses before the block does any work. A request that the block refuses for another
+        reason, such as a malformed body, counts like any other.
+        """
+        self.refuse_exceeded(request, identity)
+        try:
+            yield
+        except Throttled:
+            raise
+        except Exception:
+            self.charge(request, identity)
+            raise
+        self.charge(request, identity)
+
+    def _usage(self, identity: str, increment: bool) -> Usage:
+        counted = get_usage(None, group=self.name, key=lambda *_: identity, rate=self.rate, increment=increment)
+        if counted is None:
+            raise ImproperlyConfigured("RATELIMIT_ENABLE must not be off: the limits have no switch.")
+        # django-ratelimit counts the window's last second as inside it, so the next window begins one second later.
+        return Usage(counted["limit"], counted["count"], max(1, counted["time_left"] + 1))
 
 
 def apply(request: Request, usage: Usage, counter_key: str | None = None) -> None:
-    """Let the answer carry the tightest of its limits (`RateLimit-*`), and raise `Throttled` when `usage` is
-    exceeded.
-    """
+    """Let the answer carry its tightest limit (`RateLimit-*`), and raise `Throttled` when `usage` is exceeded."""
     charged: list[tuple[str, int]] = request.__dict__.setdefault("charged_counters", [])
     if usage.exceeded:
         for key, seconds in charged:

@@ -72,6 +72,7 @@ FORGERIES: dict[str, Any] = {
     "exp huge": lambda a: sign(claims_of(a, exp=10**400)),
     "exp NaN": lambda a: sign(claims_of(a, exp=float("nan"))),
     "iat missing": lambda a: sign(claims_of(a, iat=...)),
+    "iat an hour ahead": lambda a: sign(claims_of(a, iat=int(time.time()) + 3600)),
     "iat null": lambda a: sign(claims_of(a, iat=None)),
     "iss missing": lambda a: sign(claims_of(a, iss=...)),
     "iss longer": lambda a: sign(claims_of(a, iss=settings.JWT_ISSUER + "/")),

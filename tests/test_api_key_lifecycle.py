@@ -232,9 +232,7 @@ def test_expiration_is_set_and_cleared_by_query(alice):
         assert (cleared.status_code, cleared.json()["expires_at"]) == (200, None)
 
 
-@pytest.mark.parametrize(
-    "moment", ["2020-01-01T00:00:00Z", "tomorrow", "2031-13-01", "9" * 400]
-)
+@pytest.mark.parametrize("moment", ["2020-01-01T00:00:00Z", "tomorrow", "2031-13-01", "9" * 400])
 def test_a_bad_expiration_is_refused(alice, moment):
     key, _ = alice.make_key()
 

@@ -1,16 +1,32 @@
 """Whatever a client sends, it gets JSON with a sentence and a 4xx."""
 
+import http.client
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import OperationalError, connection
+from django.http import Http404
 from rest_framework.test import APIClient
 
+from spatialflow.errors import exception_handler
 from tests.support.race import call
 from tests.support.urls import api_paths
 
 METHODS = ["get", "post", "put", "patch", "delete", "options", "trace"]
+FIELDS = [
+    b"email",
+    b"password",
+    b"refresh_token",
+    b"name",
+    b"description",
+    b"permissions",
+    b"geometry",
+    b"tags",
+    b"metadata",
+]
 JUNK: dict[str, bytes] = {
     "nothing": b"",
     "half an object": b'{"email": ',
@@ -26,6 +42,8 @@ JUNK: dict[str, bytes] = {
     "UTF-16": '{"email": "a"}'.encode("utf-16"),
     "deep": b"[" * 100_000,
     "deep but valid": b"[" * 1000 + b"]" * 1000,
+    "deep in every field": b"{%s}" % b",".join(b'"%s":%s%s' % (name, b"[" * 990, b"]" * 990) for name in FIELDS),
+    "a little deep": b"{%s}" % b",".join(b'"%s":%s%s' % (name, b"[" * 60, b"]" * 60) for name in FIELDS),
     "huge number": b'{"name": 1' + b"0" * 5000 + b', "email": 1e999}',
     "odd types": b'{"email": {"a": []}, "password": [null], "name": {}, "permissions": {"a": 1}, "refresh_token": []}',
     "duplicate keys": b'{"email": "a", "email": "b"}',
@@ -110,6 +128,30 @@ def test_a_body_over_a_mebibyte_is_a_413(anyone, alice):
 
         assert response.status_code == 413
         assert_is_an_error(response)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_chunked_body_is_refused_and_not_taken_for_an_empty_one(server):
+    parts = urlsplit(server)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    connection.request(
+        "POST",
+        "/api/v1/auth/login",
+        iter([b'{"email": "a@b.test", "password": "x"}']),
+        {"Content-Type": "application/json"},
+    )
+    response = connection.getresponse()
+
+    assert response.status == 411
+    assert json.loads(response.read())["error_code"] == "length_required"
+    connection.close()
+
+
+def test_djangos_own_refusals_keep_their_status():
+    assert exception_handler(PermissionDenied(), {}).status_code == 403
+    assert exception_handler(Http404(), {}).status_code == 404
+    assert exception_handler(RequestDataTooBig(), {}).status_code == 413
+    assert exception_handler(SuspiciousOperation(), {}).status_code == 400
 
 
 def test_a_foreign_host_is_refused_in_json(anyone, db):

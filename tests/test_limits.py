@@ -12,7 +12,7 @@ from rest_framework.request import Request
 
 from accounts.models import Workspace
 from apikeys.models import ApiKey
-from spatialflow import throttling
+from spatialflow.throttling import Limit
 from tests.support.cast import PASSWORD, Actor
 from tests.support.launch import Server, Valkey
 from tests.support.race import at_once, call
@@ -303,6 +303,38 @@ def test_a_refusal_by_the_email_limit_does_not_charge_the_address(anyone, db):
     assert answers == [401] * 45 + [429]
 
 
+@both_stores
+@real
+def test_attempts_at_one_exhausted_email_take_no_room_from_the_others_at_that_address(api):
+    """60 attempts are allowed: 15 at one email, and 45 more, however many are refused for that email meanwhile."""
+    wait_for_room("127.0.0.1", "target@acme.test", seconds=20)
+    for _ in range(15):
+        assert call(api, "POST", LOGIN, wrong_login("target@acme.test")).status == 401
+
+    def attempt(n: int) -> int:
+        email = "target@acme.test" if n % 2 else f"other{n}@acme.test"
+        return call(api, "POST", LOGIN, wrong_login(email)).status
+
+    statuses = at_once(120, attempt)
+
+    assert Counter(statuses[0::2]) == {401: 45, 429: 15}
+    assert Counter(statuses[1::2]) == {429: 60}
+
+
+def test_who_lacks_a_permission_is_counted_like_anybody_else(alice):
+    client = alice.key_client([], hourly_limit=2)
+
+    assert [client.get(GEOFENCES).status_code for _ in range(3)] == [403, 403, 429]
+
+
+def test_two_credentials_at_once_count_by_address(alice, anyone):
+    both = {"X-API-KEY": alice.make_key()[1], "Authorization": f"Bearer {alice.pair.access_token}"}
+
+    statuses = [anyone.get(GEOFENCES, headers=both).status_code for _ in range(101)]
+
+    assert statuses == [400] * 100 + [429]
+
+
 def test_a_refusal_by_address_does_not_charge_the_email(anyone, db):
     for n in range(60):
         anyone.post(LOGIN, wrong_login(f"t{n}@acme.test"), format="json")
@@ -316,12 +348,15 @@ def test_a_refusal_by_address_does_not_charge_the_email(anyone, db):
 
 def test_a_blocked_attempt_hashes_no_password_and_asks_no_query(anyone, alice, django_assert_num_queries):
     exhaust_email(anyone, "alice@acme.test")
-    begun = time.perf_counter()
+    seconds = []
 
-    with django_assert_num_queries(0):
-        anyone.post(LOGIN, {"email": "alice@acme.test", "password": PASSWORD}, format="json")
+    for _ in range(5):
+        begun = time.perf_counter()
+        with django_assert_num_queries(0):
+            anyone.post(LOGIN, {"email": "alice@acme.test", "password": PASSWORD}, format="json")
+        seconds.append(time.perf_counter() - begun)
 
-    assert time.perf_counter() - begun < 0.02  # one hash alone takes longer
+    assert min(seconds) < 0.015  # one hash alone takes longer
 
 
 @pytest.mark.parametrize(
@@ -357,7 +392,12 @@ def test_without_a_valid_credential_100_an_hour(anyone, alice):
 def test_limited_answers_carry_the_headers_and_health_is_not_limited(anyone, alice):
     names = {"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}
 
+    _, raw = alice.make_key([])
+    both = {"X-API-KEY": raw, "Authorization": f"Bearer {alice.pair.access_token}"}
+
     for response in (
+        anyone.get(GEOFENCES, headers={"X-API-KEY": raw}),  # 403
+        anyone.get(GEOFENCES, headers=both),  # 400
         anyone.post(LOGIN, {}, format="json"),
         anyone.post(REFRESH, {"refresh_token": alice.pair.refresh_token}, format="json"),
         alice.client.get(GEOFENCES),
@@ -380,7 +420,7 @@ def test_expired_counters_are_swept(db, monkeypatch):
         cursor.execute("INSERT INTO spatialflow_counter VALUES ('old', 3, now() - interval '1 minute')")
     monkeypatch.setattr("random.random", lambda: 0.0)
 
-    throttling.charge(Request(HttpRequest()), "sweep", "5/m", "somebody")
+    Limit("sweep", "5/m").charge(Request(HttpRequest()), "somebody")
 
     with connections["counters"].cursor() as cursor:
         cursor.execute("SELECT count(*) FROM spatialflow_counter WHERE key = 'old'")

@@ -117,6 +117,14 @@ def test_refresh_checks_the_account_again_and_revives_nothing(anyone, alice, cau
     assert not live(alice.pair.access_token)
 
 
+def test_a_recent_parent_of_an_inactive_user_is_no_reuse(anyone, alice):
+    refresh(anyone, alice.pair.refresh_token)
+    User.objects.filter(id=alice.user.id).update(is_active=False)
+
+    assert refresh(anyone, alice.pair.refresh_token).json() == BAD
+    assert SignIn.objects.get().revoked_reason == ""
+
+
 def test_an_access_token_is_no_refresh_token_and_the_reverse(anyone, alice):
     assert refresh(anyone, alice.pair.access_token).json() == BAD
     assert not live(alice.pair.refresh_token)
@@ -165,6 +173,24 @@ def test_logout_ends_every_sign_in_of_the_user_and_nobody_elses(anyone, alice, b
     assert refresh(anyone, second.refresh_token).json() == BAD
     assert alice.client.post("/api/v1/auth/logout").status_code == 401
     assert live(bob.pair.access_token)
+
+
+def test_a_browser_signs_out_with_its_cookie_alone(anyone, alice, bob):
+    anyone.cookies["spatialflow_refresh"] = alice.pair.refresh_token
+
+    response = anyone.post("/api/v1/auth/logout")
+
+    assert response.status_code == 200
+    assert not live(alice.pair.access_token)
+    assert anyone.post("/api/v1/auth/logout").status_code == 401
+    assert anyone.get("/api/v1/auth/me").status_code == 401  # the cookie opens nothing else
+    assert live(bob.pair.access_token)
+
+
+def test_an_access_token_does_not_outlive_its_sign_in(anyone, alice):
+    SignIn.objects.update(expires_at=timezone.now() + timedelta(seconds=60))
+
+    assert 50 <= refresh(anyone, alice.pair.refresh_token).json()["expires_in"] <= 60
 
 
 def test_refresh_costs_one_query(anyone, alice, django_assert_num_queries):

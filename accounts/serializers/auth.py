@@ -15,7 +15,7 @@ class LoginSerializer(serializers.Serializer):
 
 
 class RefreshSerializer(serializers.Serializer):
-    refresh_token = serializers.CharField(required=False, allow_null=True, max_length=10_000)
+    refresh_token = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=10_000)
 
 
 class MessageSerializer(serializers.Serializer):

@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import cookies
+from accounts.authentication import RefreshCookieAuthentication
 from accounts.login import log_in
 from accounts.models import Membership, SignIn
 from accounts.principal import Client
@@ -20,7 +21,14 @@ from accounts.serializers.auth import (
     token_pair_json,
     user_json,
 )
-from accounts.throttles import LoginByAddress, RefreshByAddress, charge_login_email, charge_refresh_token
+from accounts.throttles import (
+    LOGIN_BY_ADDRESS,
+    LOGIN_BY_EMAIL,
+    REFRESH_BY_ADDRESS,
+    REFRESH_BY_TOKEN,
+    charge_email,
+    charged_by_address,
+)
 from accounts.tokens import InvalidToken, RefreshToken, TokenPair, rotate
 from spatialflow.api import PublicAPIView, WorkspaceAPIView
 from spatialflow.errors import ErrorSerializer
@@ -35,7 +43,6 @@ def token_pair_response(pair: TokenPair) -> Response:
 class LoginView(PublicAPIView):
     """Sign in with email and password: 200 with a token pair, 401 `invalid_credentials`, 429."""
 
-    ip_throttle_classes = [LoginByAddress]
     throttle_classes: ClassVar[list[type]] = []  # its own limits replace the general one
 
     @extend_schema(
@@ -44,36 +51,41 @@ class LoginView(PublicAPIView):
         responses={200: TokenPairSerializer, 401: ErrorSerializer, 403: ErrorSerializer},
     )
     def post(self, request: Request) -> Response:
-        body = LoginSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        charge_login_email(request, body.validated_data["email"])
+        with charged_by_address(LOGIN_BY_ADDRESS, request):
+            body = LoginSerializer(data=request.data)
+            body.is_valid(raise_exception=True)
+            charge_email(LOGIN_BY_EMAIL, request, body.validated_data["email"])
         return token_pair_response(log_in(**body.validated_data, client=Client.of(request)))
 
 
 class RefreshView(PublicAPIView):
     """Trade a refresh token, from the body or else from the cookie, for the next pair: 200, 401, 429."""
 
-    ip_throttle_classes = [RefreshByAddress]
     throttle_classes: ClassVar[list[type]] = []
 
     @extend_schema(
         operation_id="refresh", request=RefreshSerializer, responses={200: TokenPairSerializer, 401: ErrorSerializer}
     )
     def post(self, request: Request) -> Response:
-        body = RefreshSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        raw = body.validated_data.get("refresh_token") or cookies.refresh_cookie(request)
-        if not raw:
-            raise InvalidToken("Send the refresh token in the body as refresh_token.")
-        token = RefreshToken.read(raw)
-        charge_refresh_token(request, str(token.sid))
+        with charged_by_address(REFRESH_BY_ADDRESS, request):
+            body = RefreshSerializer(data=request.data)
+            body.is_valid(raise_exception=True)
+            raw = body.validated_data.get("refresh_token") or cookies.refresh_cookie(request)
+            if not raw:
+                raise InvalidToken("Send the refresh token in the body as refresh_token.")
+            token = RefreshToken.read(raw)
+            REFRESH_BY_TOKEN.charge(request, str(token.sid))
         return token_pair_response(rotate(token, Client.of(request)))
 
 
 class LogoutView(WorkspaceAPIView):
-    """End every sign-in of the caller: access and refresh tokens die with the next request."""
+    """End every sign-in of the caller: access and refresh tokens die with the next request.
+
+    A browser whose access token has expired may send its refresh cookie instead.
+    """
 
     scopes = {"POST": ACCOUNT_WRITE}
+    authentication_classes = [*WorkspaceAPIView.authentication_classes, RefreshCookieAuthentication]
 
     @extend_schema(operation_id="logout", request=None, responses=MessageSerializer)
     def post(self, request: Request) -> Response:
