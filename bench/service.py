@@ -84,7 +84,7 @@ def production_environment(database_url: str) -> dict[str, str]:
         "REDIS_URL": "",
         "SECRET_KEY": secrets.token_hex(32),
         "JWT_SIGNING_KEYS": f"bench:{secrets.token_hex(32)}",
-        "ENCRYPTION_KEY": secrets.token_hex(32),
+        "ENCRYPTION_KEYS": f"bench:{secrets.token_hex(32)}",
         "LOG_LEVEL": "WARNING",
     }
     return {**{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}, **ours}
@@ -97,8 +97,10 @@ def project_output(*arguments: str, environment: dict[str, str]) -> str:
 def output(command: list[str], environment: dict[str, str]) -> str:
     """Return what a command of the project prints; its complaints go to our stderr."""
     done = subprocess.run(
-        processes.tied(command, "KILL"), cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True, check=True
+        processes.tied(command, "KILL"), cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True, check=False
     )
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(command[1:4])} failed; its reason stands above.")
     return done.stdout
 
 

@@ -10,7 +10,7 @@ def served_host() -> str:
     """Return a host name that the service accepts (the first of ALLOWED_HOSTS): requests for any other are refused."""
     file_name = os.environ.get("ALLOWED_HOSTS_FILE")
     names = Path(file_name).read_text() if file_name else os.environ.get("ALLOWED_HOSTS", "localhost")
-    return names.split(",")[0].strip().lstrip(".")
+    return names.split(",")[0].strip()
 
 
 def main() -> int:

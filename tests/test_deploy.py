@@ -208,6 +208,8 @@ def test_the_composed_service_starts_with_what_the_file_gives_it(tmp_path: Path)
         "database_url": "postgresql://spatialflow:secret@postgres:5432/spatialflow",
         "secret_key": os.urandom(32).hex(),
         "jwt_signing_keys": f"first:{os.urandom(32).hex()}",
+        "encryption_keys": f"first:{os.urandom(32).hex()}",
+        "email_url": "smtp://user:password@mail.example.com:587",
     }
     for name, text in secrets.items():
         tmp_path.joinpath(name).write_text(f"{text}\n")
