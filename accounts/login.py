@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Case, When
 from rest_framework import status
 
+from accounts.audit import NOBODY, Action, Person, record
 from accounts.emails import canonical_email
 from accounts.models import Membership, User
 from accounts.passwords import is_hashable
@@ -35,9 +36,23 @@ def log_in(email: str, password: str, client: Client) -> TokenPair:
     """Return a token pair for the right password. Raises `InvalidCredentials`, at the same cost whatever is wrong."""
     user = find_user(email)
     if not _password_matches(user, password) or user is None or not user.is_active:
-        logger.info("login refused from %s", client.ip)
+        _record_failure(user, client)
         raise InvalidCredentials()
     return issue(membership_to_enter(user), "password", client)
+
+
+def _record_failure(user: User | None, client: Client) -> None:
+    """Leave a trace of a refused login; an address that nobody has here is not kept."""
+    logger.info("login refused from %s", client.ip)
+    record(
+        Action.SIGN_IN_FAILED,
+        client,
+        "Password refused.",
+        workspace_id=user.last_workspace_id if user else None,
+        target=Person(user.id, user.email) if user else NOBODY,
+        resource=("user", user.id if user else ""),
+        status_code=InvalidCredentials.status_code,
+    )
 
 
 def find_user(typed_email: str) -> User | None:

@@ -53,7 +53,10 @@ class Client:
 
     ip: str
     user_agent: str
+    method: str = ""
+    path: str = ""
 
     @classmethod
     def of(cls, request: Request) -> "Client":
-        return cls(client_ip(request), request.META.get("HTTP_USER_AGENT", "").replace("\0", "")[:300])
+        user_agent = request.META.get("HTTP_USER_AGENT", "").replace("\0", "")[:300]
+        return cls(client_ip(request), user_agent, request.method or "", request.path)

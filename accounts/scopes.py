@@ -33,6 +33,14 @@ ACCOUNT_READ = "account:read"
 ACCOUNT_WRITE = "account:write"
 API_KEYS_READ = "api_keys:read"
 API_KEYS_WRITE = "api_keys:write"
+WORKSPACE_READ = "workspace:read"
+WORKSPACE_WRITE = "workspace:write"
+WORKSPACE_OWN = "workspace:own"  # token lifetime, required second factor, ending everybody's sign-ins, deletion
+MEMBERS_READ = "members:read"
+MEMBERS_WRITE = "members:write"
+INVITATIONS_READ = "invitations:read"
+INVITATIONS_WRITE = "invitations:write"
+AUDIT_READ = "audit:read"
 WORKSPACE_KEYS_READ = "workspace_api_keys:read"
 WORKSPACE_KEYS_WRITE = "workspace_api_keys:write"
 
@@ -42,14 +50,16 @@ SECOND_FACTOR_SETUP_SCOPES = frozenset({ACCOUNT_READ, ACCOUNT_WRITE})
 # What only a key can do: ask who it is.
 CURRENT_KEY_READ = "current_api_key:read"
 
-_OWN_ACCOUNT = frozenset({ACCOUNT_READ, ACCOUNT_WRITE, API_KEYS_READ, API_KEYS_WRITE})
+_MEMBER = frozenset({ACCOUNT_READ, ACCOUNT_WRITE, API_KEYS_READ, API_KEYS_WRITE, WORKSPACE_READ, MEMBERS_READ})
+_MANAGE = frozenset({WORKSPACE_WRITE, MEMBERS_WRITE, INVITATIONS_READ, INVITATIONS_WRITE, AUDIT_READ})
+_OWN = frozenset({WORKSPACE_OWN, WORKSPACE_KEYS_READ, WORKSPACE_KEYS_WRITE})
 _READ_EVERYTHING = frozenset(scope for scope in KEY_SCOPES if scope.endswith(":read"))
 
 ROLE_SCOPES: dict[str, frozenset[str]] = {
-    Role.OWNER: _OWN_ACCOUNT | frozenset(KEY_SCOPES) | {WORKSPACE_KEYS_READ, WORKSPACE_KEYS_WRITE},
-    Role.MANAGER: _OWN_ACCOUNT | frozenset(KEY_SCOPES),
-    Role.FIELD_WORKER: _OWN_ACCOUNT | _READ_EVERYTHING | {"geofences:write"},
-    Role.MEMBER: _OWN_ACCOUNT | _READ_EVERYTHING,
+    Role.OWNER: _MEMBER | _MANAGE | _OWN | frozenset(KEY_SCOPES),
+    Role.MANAGER: _MEMBER | _MANAGE | frozenset(KEY_SCOPES),
+    Role.FIELD_WORKER: _MEMBER | _READ_EVERYTHING | {"geofences:write"},
+    Role.MEMBER: _MEMBER | _READ_EVERYTHING,
 }
 
 

@@ -25,6 +25,31 @@ LOGIN_BY_EMAIL = Limit("login-email", "15/m")
 REFRESH_BY_ADDRESS = Limit("refresh-ip", "100/m")
 REFRESH_BY_TOKEN = Limit("refresh-token", "30/m")
 
+# 10 signups an hour from one address, 3 for one email address.
+SIGNUP_BY_ADDRESS = Limit("signup-ip", "10/h")
+SIGNUP_BY_EMAIL = Limit("signup-email", "3/h")
+
+# 10 requests an hour from one address for a mail with a link (reset, verification), 3 for one email address.
+FORGOT_BY_ADDRESS = Limit("forgot-ip", "10/h")
+FORGOT_BY_EMAIL = Limit("forgot-email", "3/h")
+RESEND_BY_ADDRESS = Limit("resend-verification-ip", "10/h")
+RESEND_BY_EMAIL = Limit("resend-verification-email", "3/h")
+
+# 20 links an hour followed from one address, 5 tries an hour with one secret.
+LINK_BY_ADDRESS = Limit("link-ip", "20/h")
+LINK_BY_TOKEN = Limit("link-token", "5/h")
+
+# 15 tries an hour of one person at their own current password or second factor, while signed in.
+REAUTHENTICATION = Limit("reauthentication", "15/h")
+
+# One person's invitations an hour: 100 new, 10 sent again, 10 batches sent again; counted after the permission check.
+INVITATIONS = Limit("invitations", "100/h")
+INVITATION_RESENDS = Limit("invitation-resends", "10/h")
+INVITATION_BATCHES = Limit("invitation-batches", "10/h")
+
+# Everybody's sign-ins of one workspace can be ended once a minute.
+REVOKE_ALL = Limit("revoke-all-sessions", "1/m")
+
 # 100 requests an hour from one address without a credential that holds.
 ANONYMOUS = Limit("anonymous", "100/h")
 

@@ -30,6 +30,7 @@ from rest_framework_simplejwt.exceptions import (
 )
 from rest_framework_simplejwt.tokens import Token
 
+from accounts.audit import Action, Person, record
 from accounts.models import Membership, SignIn, User
 from accounts.principal import Client
 from spatialflow.errors import ApiError
@@ -199,6 +200,15 @@ def issue(membership: Membership, method: str, client: Client) -> TokenPair:
         expires_at=now + settings.REFRESH_TOKEN_LIFETIME,
     )
     logger.info("sign-in %s of user %s by %s from %s", sign_in.id, membership.user_id, method, client.ip)
+    record(
+        Action.SIGNED_IN,
+        client,
+        f"Signed in by {method}.",
+        workspace_id=membership.workspace_id,
+        actor=Person(membership.user_id, membership.user.email),
+        resource=("session", sign_in.id),
+        status_code=200,
+    )
     return _pair(sign_in, membership)
 
 
@@ -279,6 +289,16 @@ def _punish_reuse(token: RefreshToken, client: Client) -> None:
     family = SignIn.objects.live().filter(id=token.sid, user_id=token.sub).exclude(current_jti=token.jti)
     if family.exclude(just_rotated).revoke("refresh_reuse"):
         logger.warning("refresh token reuse: sign-in %s of user %s revoked, from %s", token.sid, token.sub, client.ip)
+        user = User.objects.filter(id=token.sub).first()
+        record(
+            Action.REFRESH_REUSED,
+            client,
+            "A spent refresh token was presented again; its sign-in was ended.",
+            workspace_id=token.wid,
+            target=Person(token.sub, user.email if user else None),
+            resource=("session", token.sid),
+            status_code=InvalidToken.status_code,
+        )
 
 
 def _pair(sign_in: SignIn, membership: Membership) -> TokenPair:

@@ -1,15 +1,19 @@
 """What happens to an API key between its making and its end. The API and the dashboard both call these functions."""
 
+import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from rest_framework.request import Request
 
-from accounts.models import Workspace
+from accounts.audit import Action, Person, record_for
+from accounts.models import Membership, Workspace
 from accounts.permissions import InsufficientPermissions
 from accounts.principal import Principal
+from accounts.scopes import ROLE_SCOPES, with_implied
 from apikeys import keys
 from apikeys.models import ApiKey
 from spatialflow.api import read_id
@@ -53,8 +57,14 @@ def _get(visible: Any, key_id: str) -> ApiKey:
 
 
 @transaction.atomic
-def create_key(principal: Principal, **fields: Any) -> tuple[ApiKey, str]:
+def create_key(request: Request, **fields: Any) -> tuple[ApiKey, str]:
     """Return a new key of the caller and its plain text. Raises `InsufficientPermissions`, `TooManyKeys`."""
+    key, raw = _issue(request.auth, **fields)
+    _record(request, Action.KEY_CREATED, "API key created.", key, {"name": key.name, "permissions": key.scopes})
+    return key, raw
+
+
+def _issue(principal: Principal, **fields: Any) -> tuple[ApiKey, str]:
     if not principal.email_is_verified:
         raise InsufficientPermissions("Verify your email address before making API keys.", "email_not_verified")
     Workspace.objects.select_for_update(no_key=True).get(pk=principal.workspace_id)  # so that the count holds
@@ -66,31 +76,49 @@ def create_key(principal: Principal, **fields: Any) -> tuple[ApiKey, str]:
     return made
 
 
-def update_key(key: ApiKey, **changes: Any) -> None:
+@transaction.atomic
+def update_key(request: Request, key: ApiKey, **changes: Any) -> None:
+    changed = {name: value for name, value in changes.items() if getattr(key, name) != value}
+    if not changed:
+        return
+    _save(key, **changed)
+    _record(request, Action.KEY_UPDATED, "API key changed.", key, changed)
+
+
+def _save(key: ApiKey, **changes: Any) -> None:
     for name, value in changes.items():
         setattr(key, name, value)
     key.save(update_fields=list(changes))
 
 
-def regenerate(key: ApiKey) -> str:
+def _record(
+    request: Request, action: Action, description: str, key: ApiKey, changes: dict[str, Any] | None = None
+) -> None:
+    resource = ("api_key", key.id)
+    record_for(request, action, description, resource=resource, changes=changes, target=Person(key.created_by_id))
+
+
+@transaction.atomic
+def regenerate(request: Request, key: ApiKey) -> str:
     """Replace a key's secret at once and return the new plain text. Raises `KeyChanged` to all but one of a race."""
     raw = keys.generate()
     replacement = {"digest": keys.digest(raw), "prefix": keys.shown_prefix(raw)}
     if not ApiKey.objects.filter(id=key.id, digest=key.digest, revoked_at=None).update(**replacement):
         raise KeyChanged()
     key.prefix, key.digest = replacement["prefix"], replacement["digest"]
+    _record(request, Action.KEY_REGENERATED, "API key regenerated; the old secret works no more.", key)
     return raw
 
 
 @transaction.atomic
-def rotate(principal: Principal, key: ApiKey, grace: timedelta) -> tuple[ApiKey, str]:
+def rotate(request: Request, key: ApiKey, grace: timedelta) -> tuple[ApiKey, str]:
     """Return a new key with the old one's rights; the old one works on for `grace`. Raises `KeyRotated`, `TooManyKeys`.
 
     A key that was made to expire is followed by one that lives as long.
     """
     now = timezone.now()
-    successor, raw = create_key(
-        principal,
+    successor, raw = _issue(
+        request.auth,
         name=key.name,
         description=key.description,
         scopes=key.scopes,
@@ -107,16 +135,36 @@ def rotate(principal: Principal, key: ApiKey, grace: timedelta) -> tuple[ApiKey,
     )
     if not retired:
         raise KeyRotated()
+    changes = {"replaced_by": str(successor.id), "grace_period_days": grace.days}
+    _record(request, Action.KEY_ROTATED, "API key rotated.", key, changes)
     return successor, raw
 
 
-def set_expiration(key: ApiKey, expires_at: datetime | None) -> None:
+@transaction.atomic
+def set_expiration(request: Request, key: ApiKey, expires_at: datetime | None) -> None:
     """Let the key end at a moment, or never. Raises `KeyRotated` where that would give a rotated key more time."""
     if key.rotated_at and (expires_at is None or key.expires_at is None or expires_at > key.expires_at):
         raise KeyRotated()
-    update_key(key, expires_at=expires_at)
+    _save(key, expires_at=expires_at)
+    changes = {"expires_at": expires_at.isoformat() if expires_at else None}
+    _record(request, Action.KEY_EXPIRATION_SET, "API key expiration set.", key, changes)
 
 
-def revoke(key: ApiKey) -> None:
+@transaction.atomic
+def revoke(request: Request, key: ApiKey) -> None:
     """End the key for good, on the next request."""
-    update_key(key, revoked_at=timezone.now())
+    _save(key, revoked_at=timezone.now())
+    _record(request, Action.KEY_REVOKED, "API key revoked.", key)
+
+
+def revoke_keys_of_member(user_id: uuid.UUID, workspace_id: uuid.UUID) -> None:
+    """End all keys that a person made in a workspace they left."""
+    ApiKey.objects.for_workspace(workspace_id).filter(created_by_id=user_id).update(revoked_at=timezone.now())
+
+
+def revoke_keys_beyond_role(user_id: uuid.UUID, workspace_id: uuid.UUID) -> None:
+    """End the keys of a person that carry more than their lowered role holds."""
+    role = Membership.objects.get(user_id=user_id, workspace_id=workspace_id).role
+    for key in ApiKey.objects.for_workspace(workspace_id).filter(created_by_id=user_id):
+        if not with_implied(frozenset(key.scopes)) <= with_implied(ROLE_SCOPES[role]):
+            _save(key, revoked_at=timezone.now())

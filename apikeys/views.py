@@ -68,7 +68,7 @@ class ApiKeyListView(WorkspaceAPIView):
     )
     def post(self, request: Request) -> Response:
         fields = validated(ApiKeyCreateSerializer, request.data, request)
-        key, raw = lifecycle.create_key(request.auth, **fields)
+        key, raw = lifecycle.create_key(request, **fields)
         return Response(new_key_json(key, raw, f"API key created. {COPY_IT}"), status=status.HTTP_201_CREATED)
 
 
@@ -84,12 +84,12 @@ class ApiKeyView(WorkspaceAPIView):
     @extend_schema(operation_id="update_api_key", request=ApiKeyUpdateSerializer, responses=ApiKeySerializer)
     def put(self, request: Request, key_id: str) -> Response:
         key = get_own_key(request.auth, key_id)
-        lifecycle.update_key(key, **validated(ApiKeyUpdateSerializer, request.data, request))
+        lifecycle.update_key(request, key, **validated(ApiKeyUpdateSerializer, request.data, request))
         return Response(shown(ApiKeySerializer, key, request))
 
     @extend_schema(operation_id="delete_api_key", responses={204: None})
     def delete(self, request: Request, key_id: str) -> Response:
-        lifecycle.revoke(get_own_key(request.auth, key_id))
+        lifecycle.revoke(request, get_own_key(request.auth, key_id))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -103,7 +103,7 @@ class RegenerateView(WorkspaceAPIView):
     )
     def post(self, request: Request, key_id: str) -> Response:
         key = get_own_key(request.auth, key_id)
-        raw = lifecycle.regenerate(key)
+        raw = lifecycle.regenerate(request, key)
         return Response(new_key_json(key, raw, f"API key regenerated; the old one works no more. {COPY_IT}"))
 
 
@@ -120,7 +120,7 @@ class RotateView(WorkspaceAPIView):
     )
     def post(self, request: Request, key_id: str) -> Response:
         days = validated(RotateQuerySerializer, request.query_params, request)["grace_period_days"]
-        successor, raw = lifecycle.rotate(request.auth, get_own_key(request.auth, key_id), timedelta(days=days))
+        successor, raw = lifecycle.rotate(request, get_own_key(request.auth, key_id), timedelta(days=days))
         message = f"API key rotated; the old one works for {days} more days. {COPY_IT}"
         return Response(new_key_json(successor, raw, message), status=status.HTTP_201_CREATED)
 
@@ -138,7 +138,8 @@ class ExpirationView(WorkspaceAPIView):
     )
     def patch(self, request: Request, key_id: str) -> Response:
         key = get_own_key(request.auth, key_id)
-        lifecycle.set_expiration(key, validated(ExpirationQuerySerializer, request.query_params, request)["expires_at"])
+        expires_at = validated(ExpirationQuerySerializer, request.query_params, request)["expires_at"]
+        lifecycle.set_expiration(request, key, expires_at)
         return Response(ExpirationSerializer(key).data)
 
 
@@ -190,5 +191,5 @@ class WorkspaceKeyView(WorkspaceAPIView):
 
     @extend_schema(operation_id="delete_workspace_api_key", responses={204: None})
     def delete(self, request: Request, key_id: str) -> Response:
-        lifecycle.revoke(get_workspace_key(request.auth, key_id))
+        lifecycle.revoke(request, get_workspace_key(request.auth, key_id))
         return Response(status=status.HTTP_204_NO_CONTENT)

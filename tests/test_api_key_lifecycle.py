@@ -216,10 +216,10 @@ def test_regeneration_at_once_leaves_only_secrets_that_work(server, alice):
 def test_regeneration_of_a_key_that_changed_meanwhile_is_refused(alice):
     key, _ = alice.make_key()
     stale = ApiKey.objects.get(id=key.id)
-    lifecycle.regenerate(key)
+    lifecycle.regenerate(alice.request(), key)
 
     with pytest.raises(lifecycle.KeyChanged):
-        lifecycle.regenerate(stale)
+        lifecycle.regenerate(alice.request(), stale)
 
 
 def test_expiration_is_set_and_cleared_by_query(alice):

@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import cookies
+from accounts.audit import Action, record_for
 from accounts.authentication import RefreshCookieAuthentication
 from accounts.login import log_in
 from accounts.models import Membership, SignIn
@@ -89,7 +90,8 @@ class LogoutView(WorkspaceAPIView):
 
     @extend_schema(operation_id="logout", request=None, responses=MessageSerializer)
     def post(self, request: Request) -> Response:
-        SignIn.objects.filter(user_id=request.auth.user_id).revoke("logout")
+        ended = SignIn.objects.filter(user_id=request.auth.user_id).revoke("logout")
+        record_for(request, Action.SIGNED_OUT, "Signed out everywhere.", changes={"sign_ins_ended": ended})
         response = Response({"message": "Signed out everywhere.", "success": True})
         cookies.clear_refresh_cookie(response)
         return response

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.utils import timezone
-from rest_framework.test import APIClient
+from rest_framework.request import Request
+from rest_framework.test import APIClient, APIRequestFactory
 
+from accounts.authentication import JWTAuthentication
 from accounts.models import Membership, User, Workspace
 from accounts.principal import Client
 from accounts.tokens import AccessToken, TokenPair, issue
@@ -35,6 +37,11 @@ class Actor:
     @property
     def sign_in_id(self) -> UUID:
         return AccessToken.read(self.pair.access_token).sid
+
+    def request(self) -> Request:
+        """Return an authenticated request, for calling what views call."""
+        raw = APIRequestFactory().post("/", HTTP_AUTHORIZATION=f"Bearer {self.pair.access_token}")
+        return Request(raw, authenticators=[JWTAuthentication()])
 
     def sign_in_again(self) -> TokenPair:
         return issue(self.membership, "password", Client("192.0.2.7", "another device"))

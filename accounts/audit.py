@@ -1,0 +1,251 @@
+"""Appending to the audit trail, verifying its chain, and erasing a person from it without breaking it.
+
+Each row's hash is SHA-256 of the hash before and of the row's content. Personal data enters the content as salted
+digests only; erasing a person sets values and salt to null and leaves the digests, which then tell nobody anything.
+"""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from django.db import connection
+from django.utils import timezone
+from rest_framework.request import Request
+
+from accounts.models import AuditEvent, AuditHead
+from accounts.principal import Client
+
+GENESIS = bytes(32)
+
+
+class Action(StrEnum):
+    SIGNED_IN = "auth.signed_in"
+    SIGN_IN_FAILED = "auth.sign_in_failed"
+    SIGNED_OUT = "auth.signed_out"
+    REFRESH_REUSED = "auth.refresh_reused"
+    SESSION_REVOKED = "session.revoked"
+    SESSIONS_REVOKED = "session.all_revoked"
+    SIGNED_UP = "account.signed_up"
+    EMAIL_VERIFIED = "account.email_verified"
+    EMAIL_CHANGED = "account.email_changed"
+    PASSWORD_CHANGED = "account.password_changed"  # noqa: S105
+    PASSWORD_RESET = "account.password_reset"  # noqa: S105
+    SECOND_FACTOR_ENABLED = "account.second_factor_enabled"
+    SECOND_FACTOR_DISABLED = "account.second_factor_disabled"
+    RECOVERY_CODE_USED = "account.recovery_code_used"
+    ACCOUNT_DELETED = "account.deleted"
+    ACCOUNT_SUSPENDED = "account.suspended"
+    ACCOUNT_REINSTATED = "account.reinstated"
+    KEY_CREATED = "api_key.created"
+    KEY_UPDATED = "api_key.updated"
+    KEY_REGENERATED = "api_key.regenerated"
+    KEY_ROTATED = "api_key.rotated"
+    KEY_EXPIRATION_SET = "api_key.expiration_set"
+    KEY_REVOKED = "api_key.revoked"
+    WORKSPACE_CREATED = "workspace.created"
+    WORKSPACE_UPDATED = "workspace.updated"
+    WORKSPACE_DELETED = "workspace.deleted"
+    WORKSPACE_SUSPENDED = "workspace.suspended"
+    WORKSPACE_REINSTATED = "workspace.reinstated"
+    WORKSPACE_SELECTED = "workspace.selected"
+    MEMBER_ADDED = "member.added"
+    MEMBER_REMOVED = "member.removed"
+    ROLE_CHANGED = "member.role_changed"
+    INVITATION_CREATED = "invitation.created"
+    INVITATION_RESENT = "invitation.resent"
+    INVITATION_EXTENDED = "invitation.extended"
+    INVITATION_CANCELLED = "invitation.cancelled"
+    INVITATION_ACCEPTED = "invitation.accepted"
+    AUDIT_EXPORTED = "audit.exported"
+
+
+class Person(NamedTuple):
+    """Whom an event concerns. `email` can be erased later, `id` means nothing without it."""
+
+    id: uuid.UUID | None = None
+    email: str | None = None
+
+
+NOBODY = Person()
+
+# The head's row lock puts concurrent appends in order; the head and the event are written by one statement or not at
+# all.
+APPEND = """
+WITH link AS (
+    INSERT INTO accounts_audithead AS head (id, sequence, hash)
+    VALUES (1, 1, sha256(%(genesis)s::bytea || %(content)s::bytea))
+    ON CONFLICT (id) DO UPDATE SET sequence = head.sequence + 1, hash = sha256(head.hash || %(content)s::bytea)
+    RETURNING sequence, hash
+)
+INSERT INTO accounts_auditevent ({columns}, sequence, hash) SELECT {values}, link.sequence, link.hash FROM link
+"""
+
+# What Postgres cannot infer of a parameter that may be null.
+TYPES = {
+    **dict.fromkeys(("id", "workspace_id", "actor_id", "target_id"), "::uuid"),
+    **dict.fromkeys(("actor_salt", "actor_digest", "target_salt", "target_digest"), "::bytea"),
+    "created_at": "::timestamptz",
+    "changes": "::jsonb",
+    "status_code": "::smallint",
+}
+
+
+def record(
+    action: Action,
+    client: Client,
+    description: str,
+    *,
+    workspace_id: uuid.UUID | None = None,
+    actor: Person = NOBODY,
+    target: Person = NOBODY,
+    resource: tuple[str, object] = ("", ""),
+    changes: dict[str, Any] | None = None,
+    status_code: int | None = None,
+) -> None:
+    """Append one event, within the caller's transaction if there is one. `description` and `changes` hold no personal
+    data.
+
+    One statement. `actor` did it, `target` is the person it was done to.
+    """
+    row = {
+        "id": uuid.uuid4(),
+        "created_at": timezone.now(),
+        "workspace_id": workspace_id,
+        "action": str(action),
+        "resource_type": resource[0],
+        "resource_id": str(resource[1] or ""),
+        "description": description[:300],
+        "changes": changes,
+        "http_method": client.method,
+        "path": client.path[:300],
+        "status_code": status_code,
+        **_personal_columns(actor, target, client),
+    }
+    _append(row)
+
+
+def record_for(request: Request, action: Action, description: str, **details: Any) -> None:
+    """Append what the caller of a request did in the workspace they are in; `details` as for `record`."""
+    principal = request.auth
+    record(
+        action,
+        Client.of(request),
+        description,
+        **{
+            "workspace_id": principal.workspace_id,
+            "actor": Person(principal.user_id, principal.email),
+            "resource": ("user", principal.user_id),
+            **details,
+        },
+    )
+
+
+def _personal_columns(actor: Person, target: Person, client: Client) -> dict[str, Any]:
+    actor_salt, target_salt = os.urandom(16), os.urandom(16)
+    return {
+        "actor_id": actor.id,
+        "actor_email": actor.email,
+        "ip_address": client.ip,
+        "user_agent": client.user_agent,
+        "actor_salt": actor_salt,
+        "actor_digest": personal_digest(actor_salt, actor.email, client.ip, client.user_agent),
+        "target_id": target.id,
+        "target_email": target.email,
+        "target_salt": target_salt,
+        "target_digest": personal_digest(target_salt, target.email),
+    }
+
+
+def _append(row: dict[str, Any]) -> None:
+    parameters = {**row, "changes": None if row["changes"] is None else json.dumps(row["changes"])}
+    statement = APPEND.format(
+        columns=", ".join(row), values=", ".join(f"%({name})s{TYPES.get(name, '')}" for name in row)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, {**parameters, "genesis": GENESIS, "content": content_digest(row)})
+
+
+def personal_digest(salt: bytes, *values: str | None) -> bytes:
+    return hashlib.sha256(salt + json.dumps(values).encode()).digest()
+
+
+CHAINED = (
+    *(
+        "id",
+        "created_at",
+        "workspace_id",
+        "actor_id",
+        "action",
+        "resource_type",
+        "resource_id",
+        "description",
+        "changes",
+    ),
+    *("http_method", "path", "status_code", "actor_digest", "target_id", "target_digest"),
+)
+
+
+def content_digest(row: dict[str, Any]) -> bytes:
+    """Return the digest of what the chain covers of a row."""
+    content = [row[name].hex() if isinstance(row[name], bytes) else row[name] for name in CHAINED]
+    content[CHAINED.index("created_at")] = row["created_at"].timestamp()
+    return hashlib.sha256(json.dumps(content, default=str, sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+def broken_links(exported_head: str | None = None) -> Iterator[str]:
+    """Yield a sentence for each place where the chain does not hold: a row changed, removed, inserted or cut off.
+
+    A tail that was cut off together with the head's row shows only against `exported_head`, a hash noted earlier
+    elsewhere.
+    """
+    last_hash, last_sequence, head_seen = GENESIS, 0, exported_head is None
+    columns = [
+        *CHAINED,
+        "sequence",
+        "hash",
+        "actor_email",
+        "ip_address",
+        "user_agent",
+        "actor_salt",
+        "target_email",
+        "target_salt",
+    ]
+    for row in AuditEvent.objects.order_by("sequence").values(*columns).iterator(chunk_size=2000):
+        row = {name: bytes(value) if isinstance(value, memoryview) else value for name, value in row.items()}
+        if row["sequence"] != last_sequence + 1:
+            yield f"Rows {last_sequence + 1} to {row['sequence'] - 1} are missing."
+        if hashlib.sha256(last_hash + content_digest(row)).digest() != row["hash"]:
+            yield f"Row {row['sequence']} ({row['action']}) was changed, or the row before it was changed or removed."
+        if not _personal_data_fits(row):
+            yield f"The personal data of row {row['sequence']} ({row['action']}) was changed."
+        last_hash, last_sequence = row["hash"], row["sequence"]
+        head_seen = head_seen or row["hash"].hex() == exported_head
+    head = AuditHead.objects.filter(id=1).first()
+    stands_at = (head.sequence, bytes(head.hash)) if head else (0, GENESIS)
+    if stands_at != (last_sequence, last_hash):
+        yield f"The last row is {last_sequence}, but the head stands at {stands_at[0]}: rows were cut off."
+    if not head_seen:
+        yield f"No row has the hash {exported_head}: the trail was cut off behind it, or rewritten."
+
+
+def _personal_data_fits(row: dict[str, Any]) -> bool:
+    """Return whether the personal columns match their digests, or are erased."""
+    actor = (row["actor_email"], row["ip_address"], row["user_agent"])
+    if row["actor_salt"] is None:
+        actor_fits = not any(actor)
+    else:
+        actor_fits = personal_digest(row["actor_salt"], *actor) == row["actor_digest"]
+    if row["target_salt"] is None:
+        return actor_fits and row["target_email"] is None
+    return actor_fits and personal_digest(row["target_salt"], row["target_email"]) == row["target_digest"]
+
+
+def erase_person(user_id: uuid.UUID) -> None:
+    """Erase a person's address, IP addresses and clients from the trail for good."""
+    nothing = {"actor_email": None, "ip_address": None, "user_agent": None, "actor_salt": None}
+    AuditEvent.objects.filter(actor_id=user_id, actor_salt__isnull=False).update(**nothing)
+    AuditEvent.objects.filter(target_id=user_id, target_salt__isnull=False).update(target_email=None, target_salt=None)

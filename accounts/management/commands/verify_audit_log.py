@@ -1,0 +1,27 @@
+"""Check the audit trail's chain of hashes."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts.audit import GENESIS, broken_links
+from accounts.models import AuditHead
+
+
+class Command(BaseCommand):
+    help = "Find changed, removed, inserted or cut-off rows of the audit trail. Prints the head; exits 1 on a break."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--head", help="A hash noted earlier: the trail must still contain the row that it belongs to."
+        )
+
+    def handle(self, **options: Any) -> None:
+        breaks = list(broken_links(options["head"]))
+        for sentence in breaks:
+            self.stderr.write(sentence)
+        if breaks:
+            raise CommandError(f"The audit trail is broken in {len(breaks)} place(s).")
+        head = AuditHead.objects.filter(id=1).first()
+        count, digest = (head.sequence, bytes(head.hash)) if head else (0, GENESIS)
+        self.stdout.write(f"The audit trail holds: {count} rows. Head: {digest.hex()}")
