@@ -32,7 +32,7 @@ lint: $(VENV)/.dev-requirements ## ruff, mypy, missing migrations, Compose file,
 	@random() { $(PY) -c 'import secrets; print(secrets.token_hex(32))'; }; \
 	SPATIALFLOW_ENV=production PUBLIC_URL=https://auth.example.com ALLOWED_HOSTS=auth.example.com TRUSTED_PROXY_COUNT=1 \
 	DATABASE_URL=postgresql://spatialflow@db.example.com/spatialflow \
-	SECRET_KEY=$$(random) JWT_SIGNING_KEYS=first:$$(random) ENCRYPTION_KEY=$$(random) \
+	SECRET_KEY=$$(random) JWT_SIGNING_KEYS=first:$$(random) ENCRYPTION_KEYS=first:$$(random) \
 	$(PY) manage.py check --deploy --fail-level WARNING
 
 bench: $(VENV)/.run-requirements ## measure the service on this machine: two minutes (ARGS='--rounds 1' is quick)

@@ -3,10 +3,12 @@
 import logging
 import re
 
-# API keys; JWTs; whatever stands behind the name of a secret, as `name=value`, `"name": "value"` or `name value`.
+# API keys and JWTs, whatever is glued to them; and what stands behind the name of a secret, as `name=value`,
+# `"name": "value"` or `name: value`. A value without quotes ends at the first blank: of `password=two words`, `words`
+# remains, since a line cannot tell where the value ends.
 SECRETS = re.compile(
-    r"""\bsf_[0-9A-Za-z]{8,}
-      | \beyJ[\w-]+(?:\.[\w-]*){1,4}
+    r"""sf_[0-9A-Za-z]{8,}
+      | eyJ[\w-]+(?:\.[\w-]*){1,4}
       | ((?:password|passwd|secret|token|code|verifier|samlresponse|relaystate|state
          |cookie|otp|bearer|authorization|x-api-key)
          ["']?\s*[=:]\s*(?:bearer\s+)?|bearer\s+)(?:"[^"]*"|'[^']*'|[^\s"'&,;]+)
@@ -24,6 +26,15 @@ def redact(text: str) -> str:
 def on_one_line(text: str) -> str:
     """Return `text` with control characters escaped, so that no client can forge a log line."""
     return CONTROL_CHARACTERS.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
+
+
+class RefusalsOnOneLine(logging.Filter):
+    """A handler's filter: what Django refuses of a client, such as a foreign Host header, needs no traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("django.security."):
+            record.exc_info = record.exc_text = None
+        return True
 
 
 class RedactSecrets(logging.Filter):

@@ -33,9 +33,24 @@ def test_a_session_with_every_credential_leaves_none_in_the_servers_log(server, 
         assert secret[:40] not in log
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_clients_do_wrong_costs_no_more_than_a_line(server):
+    offset = server.log.stat().st_size
+
+    assert call(server, "GET", "/api/v1/geofences").status == 401
+    assert call(server, "GET", "/nowhere").status == 404
+    assert call(server, "GET", "/api/v1/health", headers={"Host": "evil.example"}).status == 400
+
+    lines = server.log.read_text()[offset:].splitlines()
+    assert [line for line in lines if "Traceback" in line or "django.request" in line] == []
+    assert len([line for line in lines if "django.security.DisallowedHost" in line]) == len(lines) == 1
+
+
 @pytest.mark.parametrize(
     ("line", "logged"),
     [
+        ("GET /api/v1/geofences/xsf_0123456789abcdefghij", "GET /api/v1/geofences/x[redacted]"),
+        ("GET /api/v1/geofences/1eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOjF9.c2ln", "GET /api/v1/geofences/1[redacted]"),
         ("key sf_0123456789abcdefghij used", "key [redacted] used"),
         ("GET /x?token=abc&page=2", "GET /x?token=[redacted]&page=2"),
         ('{"password": "two words", "x": 1}', '{"password": [redacted], "x": 1}'),
