@@ -21,12 +21,23 @@ def client_ip(request: HttpRequest | Request) -> str:
         if len(hops) >= settings.TRUSTED_PROXY_COUNT and hops[-settings.TRUSTED_PROXY_COUNT]:
             claimed = hops[-settings.TRUSTED_PROXY_COUNT]
     try:
-        address = ipaddress.ip_address(claimed)
+        address = ipaddress.ip_address(bare_address(claimed))
     except ValueError:
         return "0.0.0.0"  # noqa: S104 - a bucket of its own for the nameless, not a listening address
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
     return str(address)
+
+
+def bare_address(hop: str) -> str:
+    """Return a hop without what some proxies add: the port of "1.2.3.4:5678" and "[2001:db8::1]:443", and the zone of
+    "fe80::1%eth0", which names an interface of theirs and which Postgres refuses.
+    """
+    if hop.startswith("["):
+        hop = hop[1:].partition("]")[0]
+    elif hop.count(":") == 1:
+        hop = hop.partition(":")[0]
+    return hop.partition("%")[0]
 
 
 def network(request: HttpRequest | Request) -> str:
