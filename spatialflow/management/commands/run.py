@@ -1,7 +1,7 @@
 """`manage.py run`: the whole service on this machine, in one foreground process that owns everything it starts.
 
 Database, migrations, a demo workspace, the WSGI server, and a message that says how to use it. For one machine, on
-loopback; what a deployment does instead is in the README.
+loopback; docker-compose.yml shows what a deployment does instead.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError, connection, connections
+from django.db import DatabaseError, OperationalError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from spatialflow import localdb, processes
@@ -88,7 +88,11 @@ class Command(BaseCommand):
             executor = MigrationExecutor(connection)
             if executor.migration_plan(executor.loader.graph.leaf_nodes()):
                 call_command("migrate", interactive=False)
+            for model in apps.get_models():
+                model._base_manager.first()  # asks for every column
             return bootstrap()
+        except DatabaseError as error:
+            raise CommandError(f"The database does not fit this code: {str(error).splitlines()[0]}.") from None
         finally:
             connections.close_all()  # and with them the lock
 
@@ -206,8 +210,9 @@ def local_database() -> Iterator[localdb.Server]:
 
 
 def bootstrap() -> Demo:
-    """Make what is missing of the demo workspace; it gets an API key only when it is new."""
-    is_new = not apps.get_model("accounts", "Workspace").objects.filter(slug=WORKSPACE).exists()
+    """Make the demo workspace with its owner and API key, once; afterwards it is its owner's."""
+    if apps.get_model("accounts", "Workspace").objects.filter(slug=WORKSPACE).exists():
+        return Demo(OWNER, None, None)
     output = StringIO()
     call_command(
         "bootstrap",
@@ -215,7 +220,6 @@ def bootstrap() -> Demo:
         workspace_name="Demo",
         plan="business",
         email=OWNER,
-        new_key=is_new,
         json=True,
         stdout=output,
     )
@@ -267,23 +271,23 @@ def stop_server(server: subprocess.Popen[bytes]) -> None:
 
 
 def wait_until_healthy(server: subprocess.Popen[bytes]) -> None:
-    """Return when the API answers; raises CommandError when the server ends or 60 seconds pass."""
+    """Return when the API is ready; raises CommandError when it is not, the server ends, or 60 seconds pass."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if server.poll() is not None:
             raise CommandError("The WSGI server ended before it answered; its reason stands above.")
         visit = HTTPConnection(HOST, settings.PORT, timeout=5)
         try:
-            visit.request("GET", "/api/v1/health")
+            visit.request("GET", "/api/v1/health/ready", headers={"Host": settings.ALLOWED_HOSTS[0]})
             status = visit.getresponse().status
         except (OSError, HTTPException):
             status = None  # not yet
         finally:
             visit.close()
-        if status and status >= 500:
-            raise CommandError(f"The API answers with an error ({status}); its reason stands above.")
-        if status:
+        if status == 200:
             return
+        if status:
+            raise CommandError(f"The API is not ready (it answers {status}); its reason stands above.")
         time.sleep(0.05)
     raise CommandError(f"The WSGI server does not answer on {address()}.")
 
