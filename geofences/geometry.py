@@ -26,8 +26,9 @@ MAX_RINGS = 64
 MAX_HOLES = 32
 MAX_RADIUS_METERS = 100_000
 MAX_ALTITUDE_METERS = 1e9
-MAX_STORED_BYTES = 128 * 1024
+MAX_STORED_BYTES = 64 * 1024
 CIRCLE_POINTS = 128
+MEMBERS = {"type", "coordinates", "bbox", "center", "radius_meters"}
 
 INVALIDITY_IN_WORDS = {
     "Self-intersection": "the edge that starts here crosses or overlaps another edge",
@@ -90,6 +91,8 @@ def read_geometry(value: object) -> FenceGeometry:
     if not isinstance(value, dict):
         raise GeometryError("a geometry is an object with the member type: Polygon, MultiPolygon or Circle.")
     geometry = _read_by_type(value)
+    if unknown := sorted(value.keys() - MEMBERS):
+        raise GeometryError(f"a geometry has no member {unknown[0]!r}; put what describes the fence into metadata.")
     if reason := find_reason_not_to_store(value, MAX_STORED_BYTES):
         raise GeometryError(f"the geometry {reason}.")
     return geometry

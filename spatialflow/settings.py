@@ -164,6 +164,9 @@ def database(parts: SplitResult) -> dict[str, object]:
         "keepalives_interval": 2,
         "keepalives_count": 2,
         "tcp_user_timeout": 5000,  # milliseconds
+        # Let Postgres bind and prepare: planning the hot statements anew costs it more than running them.
+        "server_side_binding": True,
+        "prepare_threshold": 2,
     }
     session = f"-c statement_timeout=5000 -c timezone=UTC {options.pop('options', '')}".strip()
     return {

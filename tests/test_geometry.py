@@ -184,8 +184,12 @@ def test_a_thousand_positions_are_read_and_one_more_is_not() -> None:
         (circle(0, 90, 1), COVERS_A_POLE),
         (circle(0, -89.5, 60_000), COVERS_A_POLE),
         # what could not be stored
-        ({**polygon(SQUARE), "note": [[["x"] * 50_000] * 3]}, "the geometry is larger than 128 KiB."),
-        ({**polygon(SQUARE), "notes": [1e308] * 1_000}, "the geometry is larger than 128 KiB."),
+        ({**polygon(SQUARE), "bbox": [[["x"] * 50_000] * 3]}, "the geometry is larger than 64 KiB."),
+        ({**polygon(SQUARE), "bbox": [1e308] * 1_000}, "the geometry is larger than 64 KiB."),
+        (
+            {**polygon(SQUARE), "note": "x"},
+            "a geometry has no member 'note'; put what describes the fence into metadata.",
+        ),
     ],
 )
 def test_refusals_name_the_place(given: Any, sentence: str) -> None:
@@ -196,7 +200,7 @@ def test_refusals_name_the_place(given: Any, sentence: str) -> None:
 
 
 @pytest.mark.parametrize("given", [polygon(SQUARE), multi_polygon([SQUARE]), circle(0, 0, 5)])
-@pytest.mark.parametrize("member", ["type", "coordinates", "center", "radius_meters", "note"])
+@pytest.mark.parametrize("member", ["type", "coordinates", "center", "radius_meters", "bbox"])
 def test_depth_exhausts_no_stack(given: dict[str, Any], member: str) -> None:
     deep: list[Any] = []
     for _ in range(10_000):

@@ -21,7 +21,7 @@ MULTI_POLYGON = {
         ],
     ],
 }
-CIRCLE = {"type": "Circle", "center": [8.5417, 47.3769], "radius_meters": 49.5, "note": {"from": "survey", "n": 1e-7}}
+CIRCLE = {"type": "Circle", "center": [8.5417, 47.3769], "radius_meters": 49.5, "bbox": [8.54, 47.37, 8.55, 47.38]}
 
 
 def store_fence(actor: Actor, name: str = "Depot", geometry: Any = POLYGON, **fields: Any) -> dict[str, Any]:
