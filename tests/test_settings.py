@@ -212,6 +212,7 @@ def test_a_vanished_database_host_is_noticed(read):
     options = read({**PRODUCTION, "DATABASE_URL": "postgresql://h/x?sslmode=require&options=-c work_mem=8MB"})
     options = options["DATABASES"]["counters"]["OPTIONS"]
 
+    assert (options.pop("server_side_binding"), options.pop("prepare_threshold")) == (True, 2)  # Django's and psycopg's
     assert psycopg.conninfo.conninfo_to_dict(psycopg.conninfo.make_conninfo(**options)) == {
         "connect_timeout": "5",
         "keepalives_idle": "5",
