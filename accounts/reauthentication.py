@@ -1,0 +1,37 @@
+"""Asking a signed-in person for their password again, before what a stolen token must not be able to do."""
+
+from rest_framework import status
+from rest_framework.request import Request
+
+from accounts.models import User
+from accounts.passwords import is_hashable
+from accounts.throttles import REAUTHENTICATION
+from accounts.tokens import InvalidToken
+from spatialflow.errors import ApiError
+
+
+class WrongPassword(ApiError):
+    """400 and not 401: the access token is fine, and a client should not try to refresh it."""
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_detail = "The current password is wrong."
+    default_code = "wrong_password"
+
+
+def confirm_password(request: Request, current_password: str) -> User:
+    """Return the caller, who knows their password. Raises `WrongPassword`, also for an account without a password;
+    `Throttled` after REAUTHENTICATION.
+    """
+    user = charge_attempt(request)
+    if not is_hashable(current_password) or not user.check_password(current_password):
+        raise WrongPassword()
+    return user
+
+
+def charge_attempt(request: Request) -> User:
+    """Return the caller, whose tries at their own password or second factor are counted. Raises `Throttled`."""
+    REAUTHENTICATION.charge(request, str(request.auth.user_id))
+    user = User.objects.filter(id=request.auth.user_id).first()
+    if user is None:  # deleted since this request was authenticated
+        raise InvalidToken()
+    return user
