@@ -1,21 +1,40 @@
-"""Counting what credentials do: one upsert a request is the plan limit's counter and the record of use at once."""
+"""Counting what credentials do: the plan's limit an hour, and the record of use.
 
+In Postgres both are one row, written by one upsert a request. Where Redis counts the limits, the record is gathered
+in the process and written every second; what a dying process had not written yet is missing from the record, never
+from the limit.
+"""
+
+import logging
+import threading
 import time
 import zlib
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from django.db import connections
+from django.conf import settings
+from django.core.cache import caches
+from django.db import DatabaseError, connections
 from rest_framework.request import Request
 
 from accounts.principal import Client, Principal
 from spatialflow.throttling import Usage, apply
 
-HOUR = 3600
+logger = logging.getLogger(__name__)
 
-COUNT = """
+HOUR = 3600
+WRITE_EVERY_SECONDS = 1
+
+INSERT = """
 INSERT INTO accounts_credentialusage AS usage
-    (credential_id, started_at, workspace_id, requests, refusals, last_used_at, last_ip, last_user_agent)
-VALUES (%(credential)s, %(started_at)s, %(workspace)s, 1, 0, now(), %(ip)s, %(user_agent)s)
+    (credential_id, started_at, workspace_id, requests, refusals,
+     last_used_at, last_refused_at, last_ip, last_user_agent)
+"""
+COUNT = (
+    INSERT
+    + """
+VALUES (%(credential)s, %(started_at)s, %(workspace)s, 1, 0, now(), NULL, %(ip)s, %(user_agent)s)
 ON CONFLICT (credential_id, started_at) DO UPDATE SET
     requests = usage.requests + (usage.requests < %(limit)s)::int,
     refusals = usage.refusals + (usage.requests >= %(limit)s)::int,
@@ -23,6 +42,20 @@ ON CONFLICT (credential_id, started_at) DO UPDATE SET
     last_used_at = now(), last_ip = EXCLUDED.last_ip, last_user_agent = EXCLUDED.last_user_agent
 RETURNING requests, COALESCE(last_refused_at = now(), false)
 """
+)
+ADD = (
+    INSERT
+    + """
+VALUES (%(credential)s, %(started_at)s, %(workspace)s, %(requests)s, %(refusals)s,
+        %(used_at)s, %(refused_at)s, %(ip)s, %(user_agent)s)
+ON CONFLICT (credential_id, started_at) DO UPDATE SET
+    requests = usage.requests + EXCLUDED.requests,
+    refusals = usage.refusals + EXCLUDED.refusals,
+    last_refused_at = GREATEST(usage.last_refused_at, EXCLUDED.last_refused_at),
+    last_used_at = GREATEST(usage.last_used_at, EXCLUDED.last_used_at),
+    last_ip = EXCLUDED.last_ip, last_user_agent = EXCLUDED.last_user_agent
+"""
+)
 
 
 def charge_credential(request: Request, principal: Principal) -> None:
@@ -35,15 +68,90 @@ def charge_credential(request: Request, principal: Principal) -> None:
     now = int(time.time())
     offset = zlib.crc32(principal.credential_id.bytes) % HOUR
     started = now - (now - offset) % HOUR
-    parameters = {
+    row = {
         "credential": principal.credential_id,
         "started_at": datetime.fromtimestamp(started, UTC),
         "workspace": principal.workspace_id,
-        "limit": limit,
         "ip": client.ip,
         "user_agent": client.user_agent,
     }
-    with connections["counters"].cursor() as cursor:
-        cursor.execute(COUNT, parameters)
-        requests, refused = cursor.fetchone()
-    apply(request, Usage(limit, limit + 1 if refused else requests, started + HOUR - now))
+    if settings.REDIS_URL:
+        key = f"plan:{principal.credential_id}:{started}"
+        count = caches[settings.RATELIMIT_USE_CACHE].count(key, 1, HOUR)
+        record.add(row, refused=count > limit)
+    else:
+        with connections["counters"].cursor() as cursor:
+            cursor.execute(COUNT, {**row, "limit": limit})
+            requests, refused = cursor.fetchone()
+        count = limit + 1 if refused else requests
+    apply(request, Usage(limit, count, started + HOUR - now))
+
+
+@dataclass
+class Tally:
+    """What one credential did in one hour since the last write."""
+
+    row: dict[str, Any]
+    requests: int = 0
+    refusals: int = 0
+    refused_at: datetime | None = None
+
+
+class UsageRecord:
+    """The uses that this process has counted and not written yet."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tallies: dict[tuple[Any, Any], Tally] = {}
+        self._writer: threading.Thread | None = None
+
+    def add(self, row: dict[str, Any], refused: bool) -> None:
+        row["used_at"] = datetime.now(UTC)
+        with self._lock:
+            tally = self._tallies.setdefault((row["credential"], row["started_at"]), Tally(row))
+            tally.row = row
+            if refused:
+                tally.refusals += 1
+                tally.refused_at = row["used_at"]
+            else:
+                tally.requests += 1
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write_forever, name="usage-record", daemon=True)
+                self._writer.start()
+
+    def write(self) -> None:
+        """Add what was gathered to the rows. Raises DatabaseError, and then keeps it for the next time."""
+        with self._lock:
+            tallies, self._tallies = self._tallies, {}
+        try:
+            with connections["counters"].cursor() as cursor:
+                cursor.executemany(ADD, [{**t.row, **vars(t)} for t in sorted(tallies.values(), key=_in_one_order)])
+        except DatabaseError:
+            self._take_back(tallies)
+            raise
+
+    def _take_back(self, tallies: dict[tuple[Any, Any], Tally]) -> None:
+        with self._lock:
+            for key, tally in tallies.items():
+                later = self._tallies.setdefault(key, Tally(tally.row))
+                later.requests += tally.requests
+                later.refusals += tally.refusals
+                later.refused_at = later.refused_at or tally.refused_at
+
+    def _write_forever(self) -> None:
+        while True:
+            time.sleep(WRITE_EVERY_SECONDS)
+            try:
+                if self._tallies:
+                    self.write()
+            except DatabaseError as error:
+                logger.warning("the record of use waits for the database (%s)", type(error).__name__)
+                connections["counters"].close()
+
+
+def _in_one_order(tally: Tally) -> str:
+    """Return what rows are written in the order of, so that two processes never wait for each other's rows."""
+    return str(tally.row["credential"])
+
+
+record = UsageRecord()

@@ -3,14 +3,16 @@
 import time
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 
 import pytest
+import redis
 from django.db import connections
 from django.http import HttpRequest
 from rest_framework.request import Request
 
-from accounts.models import Workspace
+from accounts.models import CredentialUsage, Workspace
 from apikeys.models import ApiKey
 from spatialflow.throttling import Limit
 from tests.support.cast import PASSWORD, Actor
@@ -103,13 +105,34 @@ def test_of_128_refreshes_at_once_from_one_address_100_are_looked_at(api):
     assert Counter(answer.status for answer in answers) == {401: 100, 429: 28}
 
 
+@both_stores
 @real
-def test_a_keys_hour_is_exact_at_once(server, alice):
-    _, raw = alice.make_key(hourly_limit=20)
+def test_a_keys_hour_is_exact_at_once_and_recorded(api, alice):
+    key, raw = alice.make_key(hourly_limit=20)
 
-    answers = at_once(40, lambda _: call(server, "GET", GEOFENCES, headers={"X-API-KEY": raw}))
+    answers = at_once(40, lambda _: call(api, "GET", GEOFENCES, headers={"X-API-KEY": raw}))
 
     assert Counter(answer.status for answer in answers) == {200: 20, 429: 20}
+    wait_until(lambda: sum(CredentialUsage.objects.values_list("refusals", flat=True)) == 20)
+    hour = CredentialUsage.objects.get(credential_id=key.id)
+    assert (hour.requests, hour.refusals, hour.last_ip) == (20, 20, "127.0.0.1")
+
+
+@real
+def test_with_redis_the_plans_limit_counts_there(redis_server, redis_store, alice):
+    key, raw = alice.make_key()
+
+    call(redis_server, "GET", GEOFENCES, headers={"X-API-KEY": raw})
+
+    counted = redis.Redis.from_url(redis_store).keys(f"plan:{key.id}:*")
+    assert len(counted) == 1
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 5) -> None:
+    """The record of use is written a moment after the answer where Redis counts."""
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 @real
