@@ -101,7 +101,7 @@ def test_every_role_holds_known_scopes_and_keys_only_theirs():
 
 def test_the_readmes_settings_table_is_what_settings_reads():
     source = (ROOT / "spatialflow/settings.py").read_text()
-    read = set(re.findall(r'env_[a-z]+\("([A-Z_]+)"', source))
+    read = set(re.findall(r'env\.[a-z]+\("([A-Z_]+)"', source))
     table = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert table == read
 
