@@ -43,7 +43,7 @@ JOIN accounts_user u ON u.id = s.user_id
 JOIN accounts_membership m ON m.user_id = s.user_id AND m.workspace_id = s.workspace_id
 JOIN accounts_workspace w ON w.id = s.workspace_id
 WHERE s.id = %(sid)s AND s.user_id = %(sub)s AND s.workspace_id = %(wid)s
-  AND (s.switched_at IS NULL OR s.switched_at < to_timestamp(%(iat)s + 1))
+  AND s.switched_at IS NOT DISTINCT FROM %(switched_at)s::timestamptz
   AND s.revoked_at IS NULL AND s.expires_at > now() AND u.is_active AND w.suspended_at IS NULL
 """
 
@@ -52,7 +52,8 @@ def authenticate_sign_in(token: AccessToken | RefreshToken) -> tuple[Principal, 
     """Return the principal of the token's sign-in, as DRF wants it: for request.user and request.auth. One query."""
     with connection.cursor() as cursor:
         cursor.execute(
-            FIND_SIGN_IN, {"sid": token.sid, "sub": token.sub, "wid": token.wid, "iat": token.payload["iat"]}
+            FIND_SIGN_IN,
+            {"sid": token.sid, "sub": token.sub, "wid": token.wid, "switched_at": token.switched_at},
         )
         row = cursor.fetchone()
     if row is None:
@@ -68,6 +69,7 @@ def authenticate_sign_in(token: AccessToken | RefreshToken) -> tuple[Principal, 
         scopes=SECOND_FACTOR_SETUP_SCOPES if lacks_second_factor else with_implied(ROLE_SCOPES[role]),
         credential="sign_in",
         credential_id=token.sid,
+        switched_at=token.switched_at,
         lacks_second_factor=lacks_second_factor,
     )
     return principal, principal

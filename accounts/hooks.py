@@ -1,15 +1,15 @@
-"""Where other apps have a say when a person leaves: they register in their AppConfig, because accounts knows none of
-them.
+"""Where other apps have a say when a person leaves, and tell what a workspace holds: they register in their AppConfig,
+because accounts knows none of them.
 """
 
 import uuid
 from collections.abc import Callable
 
-Listener = Callable[[uuid.UUID, uuid.UUID], None]
+Listener = Callable[..., None]
 
 
 class Hook:
-    """A list of functions called with (user id, workspace id) inside the transaction of what happened."""
+    """A list of functions called with ids inside the transaction of what happened."""
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
@@ -17,11 +17,17 @@ class Hook:
     def register(self, listener: Listener) -> None:
         self._listeners.append(listener)
 
-    def run(self, user_id: uuid.UUID, workspace_id: uuid.UUID) -> None:
+    def run(self, *ids: uuid.UUID) -> None:
         for listener in self._listeners:
-            listener(user_id, workspace_id)
+            listener(*ids)
 
 
-# A member was removed or left, or lost rights by a lower role.
+# A member was removed or left, or lost rights by a lower role: the ids of user and workspace.
 membership_ended = Hook()
 role_lowered = Hook()
+
+# An account is about to be deleted: the id of its user.
+account_ended = Hook()
+
+# What a workspace holds in other apps: how many of each, by its id.
+workspace_counts: dict[str, Callable[[uuid.UUID], int]] = {}

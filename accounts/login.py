@@ -4,15 +4,20 @@ import logging
 
 from django.contrib.auth.hashers import check_password, make_password
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Case, When
 from rest_framework import status
+from rest_framework.request import Request
 
 from accounts.audit import NOBODY, Action, Person, record
 from accounts.emails import canonical_email
 from accounts.models import Membership, User
 from accounts.passwords import is_hashable
 from accounts.principal import Client
+from accounts.second_factor import spend
+from accounts.throttles import SECOND_FACTOR
 from accounts.tokens import TokenPair, issue
+from accounts.workspaces import create_workspace, personal_workspace_name
 from spatialflow.errors import ApiError
 
 logger = logging.getLogger(__name__)
@@ -28,26 +33,57 @@ class InvalidCredentials(ApiError):
 
 class NoWorkspace(ApiError):
     status_code = status.HTTP_403_FORBIDDEN
-    default_detail = "This account belongs to no workspace. Ask a workspace owner for an invitation."
+    default_detail = "Every workspace of this account is suspended. Ask the operator of this service."
     default_code = "no_workspace"
 
 
-def log_in(email: str, password: str, client: Client) -> TokenPair:
-    """Return a token pair for the right password. Raises `InvalidCredentials`, at the same cost whatever is wrong."""
+class OtpRequired(ApiError):
+    """Said only to whoever knows the password."""
+
+    status_code = status.HTTP_401_UNAUTHORIZED
+    default_detail = "This account has a second factor: send its code, or a recovery code, as otp."
+    default_code = "otp_required"
+
+
+class InvalidOtp(ApiError):
+    status_code = status.HTTP_401_UNAUTHORIZED
+    default_detail = "This code is wrong, expired or already used. Wait for the next one."
+    default_code = "invalid_otp"
+
+
+def log_in(request: Request, email: str, password: str, otp: str = "") -> TokenPair:
+    """Return a token pair for the right password and, where the account has a second factor, its code.
+
+    Raises `InvalidCredentials`, at the same cost whatever is wrong; after a right password also `OtpRequired`,
+    `InvalidOtp`, and `Throttled` for too many codes.
+    """
+    client = Client.of(request)
     user = find_user(email)
     if not _password_matches(user, password) or user is None or not user.is_active:
-        _record_failure(user, client)
+        _record_failure(user, client, "Password refused.")
         raise InvalidCredentials()
-    return issue(membership_to_enter(user), "password", client)
+    if user.has_second_factor:
+        _check_second_factor(request, user, otp)
+    return issue(membership_to_enter(user, client), "password", client)
 
 
-def _record_failure(user: User | None, client: Client) -> None:
+def _check_second_factor(request: Request, user: User, otp: str) -> None:
+    if not otp:
+        raise OtpRequired()
+    SECOND_FACTOR.charge(request, str(user.id))
+    client = Client.of(request)
+    if not spend(user, otp, client):
+        _record_failure(user, client, "Second factor refused.")
+        raise InvalidOtp()
+
+
+def _record_failure(user: User | None, client: Client, description: str) -> None:
     """Leave a trace of a refused login; an address that nobody has here is not kept."""
     logger.info("login refused from %s", client.ip)
     record(
         Action.SIGN_IN_FAILED,
         client,
-        "Password refused.",
+        description,
         workspace_id=user.last_workspace_id if user else None,
         target=Person(user.id, user.email) if user else NOBODY,
         resource=("user", user.id if user else ""),
@@ -77,14 +113,27 @@ def _password_matches(user: User | None, password: str) -> bool:
     return check_password(password, user.password, upgrade)
 
 
-def membership_to_enter(user: User) -> Membership:
+def membership_to_enter(user: User, client: Client) -> Membership:
     """Return the membership a new sign-in starts in: the last chosen workspace, else the oldest. Raises
     `NoWorkspace`.
+
+    Whoever belongs to none any more gets one of their own: nobody is locked out by leaving.
     """
     last_chosen_first = Case(When(workspace_id=user.last_workspace_id, then=0), default=1)
     memberships = Membership.objects.filter(user=user, workspace__suspended_at=None).select_related("workspace")
     membership = memberships.order_by(last_chosen_first, "created_at", "id").first()
     if membership is None:
-        raise NoWorkspace()
+        membership = _make_workspace(user, client)
     membership.user = user
     return membership
+
+
+@transaction.atomic
+def _make_workspace(user: User, client: Client) -> Membership:
+    User.objects.select_for_update(no_key=True).get(id=user.id)  # two logins at once make one
+    made_meanwhile = Membership.objects.filter(user=user).select_related("workspace").order_by("created_at").first()
+    if made_meanwhile is None:
+        return create_workspace(user, personal_workspace_name(user), client)
+    if made_meanwhile.workspace.suspended_at is not None:
+        raise NoWorkspace()
+    return made_meanwhile

@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from django.conf import settings
@@ -30,6 +31,7 @@ class Principal:
     credential_id: uuid.UUID
     is_read_only: bool = False
     own_hourly_limit: int | None = None
+    switched_at: datetime | None = None  # when its sign-in last moved between workspaces
     lacks_second_factor: bool = False  # the workspace demands one, and this person has still to set it up
 
     is_authenticated = True  # Django and DRF ask this of request.user

@@ -31,8 +31,9 @@ from rest_framework_simplejwt.exceptions import (
 from rest_framework_simplejwt.tokens import Token
 
 from accounts.audit import Action, Person, record
+from accounts.devices import begin
 from accounts.models import Membership, SignIn, User
-from accounts.principal import Client
+from accounts.principal import Client, Principal
 from spatialflow.errors import ApiError
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ logger = logging.getLogger(__name__)
 MAX_TOKEN_LENGTH = 4096
 CLOCK_SKEW_SECONDS = 30
 REQUIRED_CLAIMS = ("iss", "aud", "sub", "sid", "wid", "typ", "jti", "iat", "exp")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class InvalidToken(ApiError):
@@ -110,9 +112,14 @@ class KeyRing(TokenBackend):
 
 
 class SignedToken(Token):
-    """What both kinds of token share: all nine claims are required, typed, and checked exactly."""
+    """What both kinds of token share: all nine claims are required, typed, and checked exactly.
+
+    A sign-in that moved to another workspace has one more, `switched_at` in microseconds, and lives in it: the whole
+    seconds of `iat` could not tell a token of just before from one of just after.
+    """
 
     purpose: str
+    switched_at: datetime | None = None
 
     @property
     def token_backend(self) -> KeyRing:
@@ -143,6 +150,10 @@ class SignedToken(Token):
         self.sub, self.sid, self.wid, self.jti = (
             uuid.UUID(self.payload[claim]) for claim in ("sub", "sid", "wid", "jti")
         )
+        if "switched_at" in self.payload:
+            if type(self.payload["switched_at"]) is not int:
+                raise TokenError("a moment is a number")
+            self.switched_at = EPOCH + timedelta(microseconds=self.payload["switched_at"])
 
     @classmethod
     def mint(cls, sign_in: SignIn, jti: uuid.UUID, issued_at: datetime, expires_at: datetime) -> Self:
@@ -156,6 +167,8 @@ class SignedToken(Token):
             "iat": int(issued_at.timestamp()),
             "exp": int(expires_at.timestamp()),
         }
+        if sign_in.switched_at is not None:
+            token.payload["switched_at"] = (sign_in.switched_at - EPOCH) // timedelta(microseconds=1)
         return token
 
 
@@ -189,16 +202,18 @@ class TokenPair:
 def issue(membership: Membership, method: str, client: Client) -> TokenPair:
     """Begin a new sign-in of the membership's user, proven by `method`, and return its first token pair."""
     now = timezone.now()
-    sign_in = SignIn.objects.create(
+    sign_in = SignIn(
         user_id=membership.user_id,
         workspace_id=membership.workspace_id,
         method=method,
+        created_at=now,
         rotated_at=now,
         last_used_at=now,
         ip=client.ip,
         user_agent=client.user_agent,
         expires_at=now + settings.REFRESH_TOKEN_LIFETIME,
     )
+    begin(sign_in)
     logger.info("sign-in %s of user %s by %s from %s", sign_in.id, membership.user_id, method, client.ip)
     record(
         Action.SIGNED_IN,
@@ -259,6 +274,41 @@ def rotate(token: RefreshToken, client: Client) -> TokenPair:
     return _pair(*found)
 
 
+# As in ROTATE one UPDATE decides. There is no grace for what came before, not even for the refresh token just replaced:
+# a token must never answer for a workspace that it was not minted for.
+SWITCH = """
+UPDATE accounts_signin AS s
+SET workspace_id = w.id, current_jti = %(new_jti)s, previous_jti = NULL, switched_at = clock_timestamp(),
+    rotated_at = now(), last_used_at = now(), ip = %(ip)s, user_agent = %(user_agent)s
+FROM accounts_user u, accounts_membership m, accounts_workspace w
+WHERE s.id = %(sid)s AND s.workspace_id = %(from)s AND s.switched_at IS NOT DISTINCT FROM %(switched_at)s::timestamptz
+  AND s.revoked_at IS NULL AND s.expires_at > now() AND u.id = s.user_id AND u.is_active
+  AND m.user_id = s.user_id AND m.workspace_id = %(to)s AND w.id = %(to)s AND w.suspended_at IS NULL
+RETURNING {columns}
+"""
+
+
+def switch(principal: Principal, workspace_id: uuid.UUID, client: Client) -> TokenPair:
+    """Move the caller's sign-in to another of their workspaces, or renew it in the same one, and return its next pair.
+
+    Every token minted before is dead, and of several calls with one access token one succeeds. Raises `InvalidToken`
+    to the others, and where the sign-in is no longer live.
+    """
+    parameters = {
+        "new_jti": uuid.uuid4(),
+        "ip": client.ip,
+        "user_agent": client.user_agent,
+        "sid": principal.credential_id,
+        "from": principal.workspace_id,
+        "switched_at": principal.switched_at,
+        "to": workspace_id,
+    }
+    found = _find(SWITCH, parameters)
+    if found is None:
+        raise InvalidToken()
+    return _pair(*found)
+
+
 def _find(statement: str, parameters: dict[str, Any]) -> tuple[SignIn, Membership] | None:
     """Run a statement over s (sign-in), u (user), m (membership), w (workspace) and return the rows as instances."""
     models = {"s": SignIn, "u": User, "m": Membership, "w": Membership.workspace.field.related_model}
@@ -284,10 +334,16 @@ def _find(statement: str, parameters: dict[str, Any]) -> tuple[SignIn, Membershi
 
 
 def _punish_reuse(token: RefreshToken, client: Client) -> None:
-    """Revoke the sign-in of a validly signed refresh token that is neither current nor just rotated."""
-    just_rotated = Q(previous_jti=token.jti, rotated_at__gte=timezone.now() - settings.REFRESH_GRACE_LIFETIME)
+    """Revoke the sign-in of a validly signed refresh token that is neither current nor just rotated.
+
+    Just after a switch of workspace a refresh may have lost a mere race with it: it is refused and no more.
+    """
+    recently = timezone.now() - settings.REFRESH_GRACE_LIFETIME
+    raced = Q(previous_jti=token.jti, rotated_at__gte=recently) | Q(
+        switched_at__isnull=False, switched_at__gte=recently
+    )
     family = SignIn.objects.live().filter(id=token.sid, user_id=token.sub).exclude(current_jti=token.jti)
-    if family.exclude(just_rotated).revoke("refresh_reuse"):
+    if family.exclude(raced).revoke("refresh_reuse"):
         logger.warning("refresh token reuse: sign-in %s of user %s revoked, from %s", token.sid, token.sub, client.ip)
         user = User.objects.filter(id=token.sub).first()
         record(

@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from accounts.views import auth, health
+from accounts.views import (
+    auth,
+    health,
+    identity,
+    members,
+    profile,
+    public,
+    second_factor,
+    sessions,
+    workspaces,
+)
 
 urlpatterns = [
     path("health", health.HealthView.as_view()),
@@ -12,4 +22,39 @@ urlpatterns = [
     path("auth/refresh", auth.RefreshView.as_view()),
     path("auth/logout", auth.LogoutView.as_view()),
     path("auth/me", auth.MeView.as_view()),
+    path("auth/sessions", sessions.SessionListView.as_view()),
+    path("auth/sessions/revoke-others", sessions.RevokeOthersView.as_view()),
+    path("auth/sessions/<str:session_id>", sessions.SessionView.as_view()),
+    path("auth/totp", second_factor.SecondFactorView.as_view()),
+    path("auth/totp/confirm", second_factor.ConfirmSecondFactorView.as_view()),
+    path("auth/totp/recovery-codes", second_factor.RecoveryCodesView.as_view()),
+    path("account/me", profile.ProfileView.as_view()),
+    path("public/signup", identity.SignupView.as_view()),
+    path("auth/verify-email", identity.VerifyEmailView.as_view()),
+    path("auth/resend-verification", identity.ResendVerificationView.as_view()),
+    path("auth/resend-verification-email", identity.ResendVerificationEmailView.as_view()),
+    path("auth/resend-verification-authenticated", identity.ResendOwnVerificationView.as_view()),
+    path("auth/forgot-password", identity.ForgotPasswordView.as_view()),
+    path("auth/password-reset", identity.PasswordResetView.as_view()),
+    path("auth/password-reset/confirm", identity.ConfirmPasswordResetView.as_view()),
+    path("auth/change-password", identity.ChangePasswordView.as_view()),
+    path("auth/change-email", identity.ChangeEmailView.as_view()),
+    path("auth/change-email/confirm", identity.ConfirmNewEmailView.as_view()),
+    path("auth/register", identity.GoneView.as_view(instead="/api/v1/public/signup")),
+    path("auth/reset-password", identity.GoneView.as_view(instead="/api/v1/auth/password-reset/confirm")),
+    path("account/health", health.HealthView.as_view(service="account")),
+    path("public/status", public.StatusView.as_view()),
+    path("public/health", public.PublicHealthView.as_view()),
+    path("public/docs", public.ApiDocsView.as_view()),
+    path("public/docs/ui", public.DocsUiView.as_view()),
+    path("workspaces", workspaces.WorkspaceView.as_view()),
+    path("workspaces/usage", workspaces.UsageView.as_view()),
+    path("workspaces/available", workspaces.AvailableView.as_view()),
+    path("workspaces/select", workspaces.SelectView.as_view()),
+    path("workspaces/mobile/bootstrap", workspaces.MobileBootstrapView.as_view()),
+    path("workspaces/mobile/select", workspaces.MobileSelectView.as_view()),
+    path("workspaces/revoke-all-sessions", workspaces.RevokeAllSessionsView.as_view()),
+    path("workspaces/leave", members.LeaveView.as_view()),
+    path("workspaces/members", members.MemberListView.as_view()),
+    path("workspaces/members/<str:user_id>", members.MemberView.as_view()),
 ]

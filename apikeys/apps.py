@@ -7,8 +7,15 @@ class ApiKeysConfig(AppConfig):
     name = "apikeys"
 
     def ready(self) -> None:
-        from accounts.hooks import membership_ended, role_lowered
-        from apikeys.lifecycle import revoke_keys_beyond_role, revoke_keys_of_member
+        from accounts.hooks import account_ended, membership_ended, role_lowered, workspace_counts
+        from apikeys.lifecycle import (
+            count_keys,
+            forget_who_used_keys,
+            revoke_keys_beyond_role,
+            revoke_keys_of_member,
+        )
 
+        account_ended.register(forget_who_used_keys)
         membership_ended.register(revoke_keys_of_member)
         role_lowered.register(revoke_keys_beyond_role)
+        workspace_counts["api_keys"] = count_keys

@@ -14,6 +14,7 @@ from accounts.models import Membership, Workspace
 from accounts.permissions import InsufficientPermissions
 from accounts.principal import Principal
 from accounts.scopes import ROLE_SCOPES, with_implied
+from accounts.usage import forget_who_used
 from apikeys import keys
 from apikeys.models import ApiKey
 from spatialflow.api import read_id
@@ -162,9 +163,19 @@ def revoke_keys_of_member(user_id: uuid.UUID, workspace_id: uuid.UUID) -> None:
     ApiKey.objects.for_workspace(workspace_id).filter(created_by_id=user_id).update(revoked_at=timezone.now())
 
 
+def forget_who_used_keys(user_id: uuid.UUID) -> None:
+    """Forget where a person's keys were used from: the keys go with their account, the counts stay."""
+    forget_who_used(ApiKey.objects.filter(created_by_id=user_id).values("id"))
+
+
 def revoke_keys_beyond_role(user_id: uuid.UUID, workspace_id: uuid.UUID) -> None:
     """End the keys of a person that carry more than their lowered role holds."""
     role = Membership.objects.get(user_id=user_id, workspace_id=workspace_id).role
     for key in ApiKey.objects.for_workspace(workspace_id).filter(created_by_id=user_id):
         if not with_implied(frozenset(key.scopes)) <= with_implied(ROLE_SCOPES[role]):
             _save(key, revoked_at=timezone.now())
+
+
+def count_keys(workspace_id: uuid.UUID) -> int:
+    """Return how many keys a workspace has."""
+    return int(ApiKey.objects.for_workspace(workspace_id).count())

@@ -98,3 +98,10 @@ def find_geofence_json(workspace_id: uuid.UUID, geofence_id: uuid.UUID) -> bytes
         cursor.execute(DOCUMENT_SQL, [workspace_id, geofence_id])
         row = cursor.fetchone()
     return row[0].encode() if row else None
+
+
+def count_geofences(workspace_id: uuid.UUID) -> int:
+    """Return how many fences a workspace has, archived ones too."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM geofences_geofence WHERE workspace_id = %s AND is_active", [workspace_id])
+        return int(cursor.fetchone()[0])

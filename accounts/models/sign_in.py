@@ -31,7 +31,7 @@ class SignIn(models.Model):
     method = models.CharField(max_length=20)
     current_jti = models.UUIDField(default=uuid.uuid4)
     previous_jti = models.UUIDField(null=True)
-    switched_at = models.DateTimeField(null=True)  # access tokens minted before it, for another workspace, are dead
+    switched_at = models.DateTimeField(null=True)  # to another workspace; tokens minted before are dead
     rotated_at = models.DateTimeField(default=now)
     ip = models.GenericIPAddressField()
     user_agent = models.CharField(max_length=300, blank=True)

@@ -1,0 +1,248 @@
+"""What the workspace endpoints take and give."""
+
+import zoneinfo
+from datetime import timedelta
+from functools import cache
+from typing import Any, ClassVar
+
+import orjson
+from django.core.validators import RegexValidator, URLValidator
+from rest_framework import serializers
+
+from accounts.models import Workspace
+from accounts.scopes import Role
+from accounts.serializers.auth import TokenPairSerializer
+
+MAX_MAP_HOME_BYTES = 4096
+UNIT_SYSTEMS = ("imperial", "metric")
+SHORTEST_LIFETIME, LONGEST_LIFETIME = 300, 86_400  # seconds
+
+# A name stands in the subject of mails.
+ONE_LINE = RegexValidator(r"^[^\x00-\x1f\x7f\u2028\u2029]*\Z", "Leave out line breaks and control characters.")
+SLUG = RegexValidator(r"^[a-z0-9]+(-[a-z0-9]+)*\Z", "Use lower-case letters, digits and single hyphens between them.")
+
+
+@cache
+def time_zones() -> set[str]:
+    return zoneinfo.available_timezones()
+
+
+class WebAddressField(serializers.CharField):
+    """An http or https address: it becomes a link on pages, where javascript: would be an attack."""
+
+    def __init__(self, **options: Any) -> None:
+        only_web = URLValidator(["http", "https"], message="Enter an http:// or https:// address.")
+        super().__init__(max_length=500, allow_blank=True, allow_null=True, validators=[only_web], **options)
+
+
+class TimeZoneField(serializers.CharField):
+    def to_internal_value(self, data: Any) -> str:
+        name: str = super().to_internal_value(data)
+        if name not in time_zones():
+            raise serializers.ValidationError("Enter a time zone of the IANA database, for instance Europe/Berlin.")
+        return name
+
+
+class MapHomeField(serializers.DictField):
+    """Any object of bounded size: what is in it is the map's own business."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        value: dict[str, Any] = super().to_internal_value(data)
+        if len(orjson.dumps(value)) > MAX_MAP_HOME_BYTES:
+            raise serializers.ValidationError(f"This is too large; send at most {MAX_MAP_HOME_BYTES} bytes of JSON.")
+        return value
+
+
+class LifetimeField(serializers.IntegerField):
+    """Seconds outside, a duration inside."""
+
+    def to_internal_value(self, data: Any) -> timedelta:
+        return timedelta(seconds=super().to_internal_value(data))
+
+    def run_validators(self, value: timedelta) -> None:
+        super().run_validators(int(value.total_seconds()))
+
+    def to_representation(self, value: timedelta) -> int:
+        return int(value.total_seconds())
+
+
+class WorkspacePatchSerializer(serializers.Serializer):
+    """What is absent stays. Null empties what can be empty, and is left out otherwise.
+
+    The SDK's `from_dict()` sends a null for every member that it was not given: the nulls of a body with all members
+    of the SDK's model are left out.
+    """
+
+    name = serializers.CharField(max_length=255, required=False, allow_null=True, validators=[ONE_LINE])
+    logo_url = WebAddressField(required=False)
+    website = WebAddressField(required=False)
+    billing_email = serializers.EmailField(max_length=254, required=False, allow_null=True, allow_blank=True)
+    description = serializers.CharField(max_length=2000, required=False, allow_null=True, allow_blank=True)
+    timezone = TimeZoneField(required=False, allow_null=True)
+    support_email = serializers.EmailField(max_length=254, required=False, allow_null=True, allow_blank=True)
+    slack_connect_url = WebAddressField(required=False)
+    unit_system = serializers.ChoiceField(UNIT_SYSTEMS, required=False, allow_null=True)
+    map_home = MapHomeField(required=False, allow_null=True)
+    access_token_lifetime_seconds = LifetimeField(
+        source="access_token_lifetime",
+        required=False,
+        allow_null=True,
+        min_value=SHORTEST_LIFETIME,
+        max_value=LONGEST_LIFETIME,
+        help_text="Only owners change it. Null: the deployment's default.",
+    )
+    requires_second_factor = serializers.BooleanField(
+        required=False, allow_null=True, help_text="Only owners change it, and only with a second factor of their own."
+    )
+
+    OF_THE_SDK: ClassVar[set[str]] = {
+        *("name", "logo_url", "website", "billing_email", "description", "timezone", "support_email"),
+        *("slack_connect_url", "unit_system", "map_home"),
+    }
+    NEVER_NULL: ClassVar[set[str]] = {"name", "timezone", "unit_system", "requires_second_factor"}
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if isinstance(data, dict) and data.keys() >= self.OF_THE_SDK:
+            data = {name: value for name, value in data.items() if value is not None or name not in self.OF_THE_SDK}
+        return super().to_internal_value(data)
+
+    def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        stays_null = {"map_home", "access_token_lifetime"}
+        return {
+            name: "" if value is None and name not in stays_null else value
+            for name, value in attributes.items()
+            if value is not None or name not in self.NEVER_NULL
+        }
+
+
+class WorkspacePutSerializer(WorkspacePatchSerializer):
+    """The same with a name."""
+
+    name = serializers.CharField(max_length=255, validators=[ONE_LINE])
+
+
+class WorkspaceCreateSerializer(serializers.Serializer):
+    name = serializers.CharField(max_length=255, validators=[ONE_LINE])
+    slug = serializers.CharField(min_length=3, max_length=50, required=False, allow_null=True, validators=[SLUG])
+
+
+class WorkspaceDeleteQuerySerializer(serializers.Serializer):
+    slug = serializers.CharField(max_length=255, help_text="The workspace's slug, to confirm.")
+
+
+class EmptyAsNullField(serializers.CharField):
+    """A text that is null in the answer where the row has an empty one."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_null=True, **options)
+
+    def to_representation(self, value: str) -> str | None:
+        return value or None
+
+
+class WorkspaceSerializer(serializers.Serializer):
+    """The contract's WorkspaceOut, the plan, and what owners decide about sign-ins."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    slug = serializers.CharField()
+    logo_url = EmptyAsNullField()
+    website = EmptyAsNullField()
+    billing_email = EmptyAsNullField()
+    description = EmptyAsNullField()
+    timezone = serializers.CharField()
+    support_email = EmptyAsNullField()
+    slack_connect_url = EmptyAsNullField()
+    unit_system = serializers.ChoiceField(UNIT_SYSTEMS)
+    lane = EmptyAsNullField()
+    map_home = serializers.DictField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+    plan = serializers.CharField()
+    access_token_lifetime_seconds = LifetimeField(
+        source="access_token_lifetime", allow_null=True, help_text="Null: the deployment's default."
+    )
+    requires_second_factor = serializers.BooleanField()
+
+
+class UsageSerializer(serializers.Serializer):
+    """The contract's UsageResponse, and behind it what this service counts."""
+
+    location_events = serializers.IntegerField(help_text="Always 0: devices are another service's.")
+    action_deliveries = serializers.IntegerField(help_text="Always 0: webhooks are another service's.")
+    event_units = serializers.FloatField(help_text="API requests, one unit each.")
+    tier = serializers.CharField(help_text="The plan.")
+    tier_limit = serializers.IntegerField(allow_null=True, help_text="Always null: nothing limits units a month.")
+    period_start = serializers.DateTimeField()
+    period_end = serializers.DateTimeField()
+    api_requests = serializers.IntegerField(help_text="Of API keys and sign-ins, in the hours that began today (UTC).")
+    api_refusals = serializers.IntegerField(help_text="Requests beyond the hourly limit, likewise.")
+    hourly_request_limit = serializers.IntegerField(help_text="Of each API key and sign-in.")
+    members = serializers.IntegerField()
+    api_keys = serializers.IntegerField()
+    geofences = serializers.IntegerField()
+
+
+class WorkspaceRowSerializer(serializers.Serializer):
+    """The contract's MobileWorkspaceRow, from a membership annotated with `member_count`."""
+
+    id = serializers.UUIDField(source="workspace.id")
+    name = serializers.CharField(source="workspace.name")
+    slug = serializers.CharField(source="workspace.slug")
+    role = serializers.ChoiceField(list(Role))
+    logo_url = EmptyAsNullField(source="workspace.logo_url")
+    timezone = serializers.CharField(source="workspace.timezone")
+    unit_system = serializers.CharField(source="workspace.unit_system")
+    is_selected = serializers.SerializerMethodField()
+    member_count = serializers.IntegerField()
+    tracking_consent_required = serializers.SerializerMethodField()
+
+    def get_is_selected(self, membership: Any) -> bool:
+        return bool(membership.workspace_id == self.context["selected"])
+
+    def get_tracking_consent_required(self, membership: Any) -> bool:
+        return False  # nobody is tracked here
+
+
+class WorkspaceChoicesSerializer(serializers.Serializer):
+    """The contract's MobileWorkspaceBootstrapOut; `choices_json` renders it."""
+
+    eligible_workspaces = WorkspaceRowSerializer(many=True)
+    eligible_count = serializers.IntegerField()
+    selected_workspace_id = serializers.CharField(allow_null=True)
+    selected_workspace = WorkspaceRowSerializer(allow_null=True)
+    skip_picker = serializers.BooleanField(help_text="There is only one.")
+    selection_required = serializers.BooleanField(help_text="There are several, and none was ever chosen.")
+
+
+class WorkspaceSelectSerializer(serializers.Serializer):
+    workspace_id = serializers.CharField(max_length=100)
+
+
+class WorkspaceSelectionSerializer(WorkspaceChoicesSerializer, TokenPairSerializer):
+    """The contract's MobileWorkspaceSelectionOut: the choices as they are now, and the pair for the chosen one."""
+
+
+class RevokedSessionsSerializer(serializers.Serializer):
+    message = serializers.CharField()
+    members_affected = serializers.IntegerField()
+    sessions_revoked = serializers.IntegerField()
+    workspace_id = serializers.CharField()
+
+
+def workspace_json(workspace: Workspace) -> dict[str, Any]:
+    return dict(WorkspaceSerializer(workspace).data)
+
+
+def choices_json(choices: dict[str, Any]) -> dict[str, Any]:
+    selected = choices["current_workspace_id"]
+    rows = WorkspaceRowSerializer(choices["eligible"], many=True, context={"selected": selected}).data
+    chosen = next((row for row in rows if row["is_selected"]), None)
+    return {
+        "eligible_workspaces": rows,
+        "eligible_count": len(rows),
+        "selected_workspace_id": chosen and chosen["id"],
+        "selected_workspace": chosen,
+        "skip_picker": choices["skip_picker"],
+        "selection_required": choices["selection_required"],
+    }

@@ -1,0 +1,77 @@
+"""Which workspaces a person may enter, and moving a sign-in from one to another."""
+
+import uuid
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from rest_framework import status
+from rest_framework.request import Request
+
+from accounts import tokens
+from accounts.audit import Action, record_for
+from accounts.models import Membership, User
+from accounts.principal import Client
+from accounts.tokens import TokenPair
+from spatialflow.errors import ApiError
+
+
+class NotAMember(ApiError):
+    """A workspace that is not there, that is somebody else's and one that is suspended answer alike."""
+
+    status_code = status.HTTP_403_FORBIDDEN
+    default_detail = "You cannot enter this workspace. See GET /api/v1/workspaces/available for those you can."
+    default_code = "not_a_member"
+
+
+def enterable(user_id: uuid.UUID) -> QuerySet[Membership]:
+    """Return the memberships of a person in workspaces that are not suspended, the oldest first."""
+    memberships = Membership.objects.filter(user_id=user_id, workspace__suspended_at=None).select_related("workspace")
+    return memberships.order_by("created_at", "id")
+
+
+def choices(user_id: uuid.UUID, current_workspace_id: uuid.UUID) -> dict[str, Any]:
+    """Return what a person may choose from, with the number of members of each, and what a picker should do.
+
+    `skip_picker`: there is nothing to choose. `selection_required`: there is, and they have never chosen.
+    """
+    counted = Membership.objects.filter(workspace_id=OuterRef("workspace_id")).order_by().values("workspace_id")
+    eligible = list(enterable(user_id).annotate(member_count=Subquery(counted.values(count=Count("id")))))
+    last_chosen = User.objects.values_list("last_workspace_id", flat=True).get(id=user_id)
+    has_chosen = any(membership.workspace_id == last_chosen for membership in eligible)
+    return {
+        "current_workspace_id": current_workspace_id,
+        "eligible": eligible,
+        "skip_picker": len(eligible) == 1,
+        "selection_required": len(eligible) > 1 and not has_chosen,
+    }
+
+
+@transaction.atomic
+def select(request: Request, workspace_id: str) -> TokenPair:
+    """Move the caller's sign-in to one of their workspaces and return its next pair; all its earlier tokens die.
+
+    It is the workspace of their next login, too. Raises `NotAMember`, `InvalidToken`.
+    """
+    principal = request.auth
+    membership = enterable(principal.user_id).filter(workspace_id=_id_or_nil(workspace_id)).first()
+    if membership is None:
+        raise NotAMember()
+    pair = tokens.switch(principal, membership.workspace_id, Client.of(request))
+    User.objects.filter(id=principal.user_id).update(last_workspace_id=membership.workspace_id)
+    record_for(
+        request,
+        Action.WORKSPACE_SELECTED,
+        "Entered the workspace.",
+        workspace_id=membership.workspace_id,
+        resource=("session", principal.credential_id),
+    )
+    return pair
+
+
+def _id_or_nil(text: str) -> uuid.UUID:
+    """Return the id, or one that nothing has."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return uuid.UUID(int=0)
