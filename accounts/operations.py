@@ -1,0 +1,82 @@
+"""What only the operator of the service does, from a shell: suspend and reinstate people and workspaces, set plans.
+
+Suspending acts on the next request. Sign-ins end for good: reinstating revives no token. API keys are refused
+meanwhile and work again afterwards; whoever may not have them back revokes them.
+"""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.audit import Action, Person, record
+from accounts.models import MailedToken, SignIn, User, Workspace
+from accounts.principal import Client
+
+OPERATOR = Client("", "manage.py")  # acts on the server itself, without an account
+
+
+@transaction.atomic
+def suspend_user(user: User) -> int:
+    """Let a person in nowhere any more, and return how many of their sign-ins ended. Links mailed to them die too."""
+    User.objects.filter(id=user.id).update(is_active=False)
+    MailedToken.objects.filter(user=user).delete()
+    ended = SignIn.objects.filter(user=user).revoke("suspended")
+    _record_user(user, Action.ACCOUNT_SUSPENDED, "The operator suspended this account.", ended)
+    return ended
+
+
+@transaction.atomic
+def reinstate_user(user: User) -> int:
+    """Let a person in again, and return how many sign-ins ended that had begun while the suspension was on its way."""
+    ended = SignIn.objects.filter(user=user).revoke("suspended")
+    User.objects.filter(id=user.id).update(is_active=True)
+    _record_user(user, Action.ACCOUNT_REINSTATED, "The operator reinstated this account.", ended)
+    return ended
+
+
+def _record_user(user: User, action: Action, description: str, sign_ins_ended: int) -> None:
+    """Record it in the trail of every workspace that the person belongs to, where its owners see it."""
+    for workspace_id in list(user.memberships.values_list("workspace_id", flat=True)) or [None]:
+        record(
+            action,
+            OPERATOR,
+            description,
+            workspace_id=workspace_id,
+            target=Person(user.id, user.email),
+            resource=("user", user.id),
+            changes={"sign_ins_ended": sign_ins_ended},
+        )
+
+
+@transaction.atomic
+def suspend_workspace(workspace: Workspace) -> int:
+    """Let nobody and no key into a workspace any more, and return how many sign-ins ended."""
+    return _set_suspended(workspace, timezone.now(), Action.WORKSPACE_SUSPENDED, "The operator suspended it.")
+
+
+@transaction.atomic
+def reinstate_workspace(workspace: Workspace) -> int:
+    """Let people and keys in again, and return how many sign-ins ended that began while the suspension was on its
+    way.
+    """
+    return _set_suspended(workspace, None, Action.WORKSPACE_REINSTATED, "The operator reinstated it.")
+
+
+def _set_suspended(workspace: Workspace, at: datetime | None, action: Action, description: str) -> int:
+    ended = SignIn.objects.filter(workspace=workspace).revoke("suspended")
+    Workspace.objects.filter(id=workspace.id).update(suspended_at=at)
+    _record_workspace(workspace, action, description, {"sign_ins_ended": ended})
+    return ended
+
+
+@transaction.atomic
+def set_plan(workspace: Workspace, plan: str) -> None:
+    """Give a workspace a plan; its limits hold from the next request on."""
+    Workspace.objects.filter(id=workspace.id).update(plan=plan)
+    _record_workspace(workspace, Action.WORKSPACE_UPDATED, "The operator set the plan.", {"plan": plan})
+
+
+def _record_workspace(workspace: Workspace, action: Action, description: str, changes: dict[str, object]) -> None:
+    resource = ("workspace", workspace.id)
+    record(action, OPERATOR, description, workspace_id=workspace.id, resource=resource, changes=changes)
