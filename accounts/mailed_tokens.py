@@ -41,6 +41,30 @@ def make(user: User, purpose: str, email: str) -> str:
     return raw
 
 
+def find_person(raw: str, purpose: str) -> User:
+    """Return whom a secret was mailed to, unspent. Raises `InvalidMailedToken`."""
+    unspent = MailedToken.objects.filter(digest=digest(raw), purpose=purpose, expires_at__gt=timezone.now())
+    token = unspent.select_related("user").first()
+    if token is None:
+        raise InvalidMailedToken()
+    return token.user
+
+
+def consume_for_person(raw: str, purpose: str) -> tuple[User, str]:
+    """Spend a secret within the caller's transaction and return its person, locked, and the address it was mailed to.
+
+    The lock comes first and is held to the end: what replaces one person's credentials happens one after the other.
+    Raises `InvalidMailedToken`, also for a person who is not active.
+    """
+    holder = User.objects.select_for_update(no_key=True, of=("self",)).filter(
+        mailed_tokens__digest=digest(raw), mailed_tokens__purpose=purpose, is_active=True
+    )
+    user = holder.first()
+    if user is None:
+        raise InvalidMailedToken()
+    return user, consume(raw, purpose).email
+
+
 def consume(raw: str, purpose: str) -> MailedToken:
     """Spend a secret and return its row, which is gone from the database. Raises `InvalidMailedToken`.
 

@@ -13,7 +13,8 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.mail import EmailMessage
-from django.db import DatabaseError, close_old_connections, transaction
+from django.db import InterfaceError, OperationalError, close_old_connections, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import OutgoingMail
@@ -62,10 +63,11 @@ def _deliver_next() -> bool | None:
         if row is None:
             return None
         try:
-            message = makers[row.kind](**json.loads(decrypt(row.parameters)))
+            with transaction.atomic():  # a maker's failed statement must not undo the note that it failed
+                message = makers[row.kind](**json.loads(decrypt(row.parameters)))
             if message is not None:
                 message.send()
-        except DatabaseError:
+        except (OperationalError, InterfaceError):
             raise
         except Exception as error:
             _postpone(row, error)
@@ -85,6 +87,12 @@ def _postpone(row: OutgoingMail, error: Exception) -> None:
     row.save(update_fields=["attempts", "not_before"])
 
 
+def is_behind() -> bool:
+    """Return whether mail is waiting longer than it should: the mail server refuses it, or nobody sends."""
+    late = Q(attempts__gt=0) | Q(created_at__lt=timezone.now() - timedelta(seconds=6 * POLL_SECONDS))
+    return OutgoingMail.objects.filter(late).exists()
+
+
 def start_delivery_thread() -> None:
     """Send mail in the background for as long as this process lives. Called by the server's entry point only."""
     threading.Thread(target=_deliver_forever, name="mail-delivery", daemon=True).start()
@@ -96,7 +104,7 @@ def _deliver_forever() -> None:
         _something_to_send.clear()
         try:
             deliver_pending()
-        except DatabaseError as error:
-            logger.warning("mail waits for the database (%s)", type(error).__name__)
+        except Exception as error:  # the thread has to outlive whatever happens to the database
+            logger.warning("mail waits (%s)", type(error).__name__)
         finally:
             close_old_connections()

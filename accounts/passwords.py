@@ -3,7 +3,9 @@
 from typing import Any
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
+from rest_framework import serializers
 
 MIN_CHARACTERS = 8
 MAX_BYTES = 1024
@@ -22,6 +24,14 @@ def is_hashable(password: str) -> bool:
     CPU.
     """
     return len(password) <= MAX_BYTES and len(password.encode("utf-8", "surrogatepass")) <= MAX_BYTES
+
+
+def refuse_weak_password(password: str, user: Any, field: str = "password") -> None:
+    """Raise the 422 that names `field` for a password that breaks a rule for new ones. `user` need not be saved."""
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise serializers.ValidationError({field: error.messages}) from None
 
 
 class LengthValidator:

@@ -28,6 +28,15 @@ def confirm_password(request: Request, current_password: str) -> User:
     return user
 
 
+def lock_unchanged(user: User) -> None:
+    """Lock a user's row until the caller's transaction ends, so that nothing replaces the password that was checked
+    before what it allows is done. Raises `WrongPassword` where that happened already.
+    """
+    stored = User.objects.select_for_update(no_key=True).filter(id=user.id, password=user.password, is_active=True)
+    if not stored.values_list("id"):
+        raise WrongPassword()
+
+
 def charge_attempt(request: Request) -> User:
     """Return the caller, whose tries at their own password or second factor are counted. Raises `Throttled`."""
     REAUTHENTICATION.charge(request, str(request.auth.user_id))

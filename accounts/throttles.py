@@ -35,6 +35,9 @@ FORGOT_BY_EMAIL = Limit("forgot-email", "3/h")
 RESEND_BY_ADDRESS = Limit("resend-verification-ip", "10/h")
 RESEND_BY_EMAIL = Limit("resend-verification-email", "3/h")
 
+# 3 links an hour to one email address that an account is to be moved to, whoever asks.
+NEW_EMAIL = Limit("new-email", "3/h")
+
 # 20 links an hour followed from one address, 5 tries an hour with one secret.
 LINK_BY_ADDRESS = Limit("link-ip", "20/h")
 LINK_BY_TOKEN = Limit("link-token", "5/h")

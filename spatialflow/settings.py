@@ -88,10 +88,12 @@ refuse_shared_secrets(
 DEBUG = False
 ROOT_URLCONF = "spatialflow.urls"
 WSGI_APPLICATION = "spatialflow.wsgi.application"
+STARTED_WITH_THE_SERVER = ["accounts.outbox.start_delivery_thread"]  # called once in each of its processes
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.staticfiles",
+    "corsheaders",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -102,6 +104,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.middleware.common.CommonMiddleware",  # refuses foreign Host headers
@@ -201,6 +204,12 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": ["'none'"],
     }
 }
+
+# --- Web pages of other origins (CORS_ALLOWED_ORIGINS) call the API with a credential in a header, never with cookies.
+CORS_URLS_REGEX = r"^/api/v1/"
+CORS_ALLOW_CREDENTIALS = False
+CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "x-api-key"]
+CORS_EXPOSE_HEADERS = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After"]
 
 # --- The API
 REST_FRAMEWORK = {

@@ -2,11 +2,15 @@
 
 import os
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
+from django.utils.module_loading import import_string
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "spatialflow.settings")
 try:
     application = get_wsgi_application()
 except ImproperlyConfigured as error:
     raise SystemExit(str(error)) from None
+for name in settings.STARTED_WITH_THE_SERVER:
+    import_string(name)()

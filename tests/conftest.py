@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connections
 from rest_framework.test import APIClient
 
-from accounts.models import Workspace
+from accounts.models import OutgoingMail, Workspace
 from tests.support.cast import Actor, enter, make_workspace
 from tests.support.launch import Server, Valkey, launch, valkey
 
@@ -71,6 +71,18 @@ def empty_counters(request: pytest.FixtureRequest, django_db_blocker: Any) -> It
     if marker and marker.kwargs["transaction"]:
         with django_db_blocker.unblock(), connections["counters"].cursor() as cursor:
             cursor.execute("DELETE FROM spatialflow_counter")
+
+
+@pytest.fixture(autouse=True)
+def no_mail_in_flight(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The running servers' delivery has finished before the tables are emptied: a deadlock otherwise."""
+    marker = request.node.get_closest_marker("django_db")
+    has_transactions = marker is not None and marker.kwargs["transaction"]
+    if has_transactions:
+        request.getfixturevalue("transactional_db")
+    yield
+    if has_transactions:
+        OutgoingMail.objects.all().delete()  # waits for the rows that are being sent
 
 
 @pytest.fixture(scope="session", autouse=True)

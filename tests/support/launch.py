@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from django.conf import settings
+
 from spatialflow import processes
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -24,9 +26,10 @@ ATTEMPTS = 3  # a free port may be taken between looking and using
 
 
 class Server(str):
-    """The base URL of a running API, and where its output goes."""
+    """The base URL of a running API, and where its output and its mail go."""
 
     log: Path
+    mail: Path
     process: subprocess.Popen[bytes]
 
 
@@ -63,7 +66,10 @@ def launch(
     """Serve the project from a free port of 127.0.0.1; yield its base URL, with all its output in the file `.log`."""
     with tempfile.TemporaryDirectory(prefix="spatialflow-launch-") as folder:
         log = Path(folder) / "server.log"
-        environment = {**os.environ, "DATABASE_URL": database_url, "REDIS_URL": redis_url or "", **(extra_env or {})}
+        with suppress(FileNotFoundError):  # so that it takes the tokens that tests make
+            shutil.copy(settings.DATA_DIR / "development-secret", folder)
+        environment = {**os.environ, "DATABASE_URL": database_url, "REDIS_URL": redis_url or ""}
+        environment |= {"SPATIALFLOW_DATA_DIR": folder, **(extra_env or {})}
         server = first_that_starts(lambda port: start_api(port, workers, environment, log), log)
         try:
             yield server
@@ -79,7 +85,7 @@ def start_api(port: int, workers: int, environment: dict[str, str], log: Path) -
     with log.open("wb") as output:
         process = start(command, output=output.fileno(), environment={**environment, "PORT": str(port)})
     server = Server(f"http://127.0.0.1:{port}")
-    server.log, server.process = log, process
+    server.log, server.mail, server.process = log, log.parent / "mail", process
     wait_until(lambda: status_of(port, "/api/v1/health") > 0, process, "The API")
     return server
 

@@ -1,0 +1,81 @@
+"""Whose an email address is: verifying an account's own, and moving an account to another one."""
+
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from accounts import mailed_tokens
+from accounts.audit import Action, Person, record, record_for
+from accounts.mailed_tokens import InvalidMailedToken
+from accounts.models import MailedToken, SignIn, User
+from accounts.outbox import enqueue
+from accounts.principal import Client
+from accounts.reauthentication import confirm_password, lock_unchanged
+from accounts.throttles import NEW_EMAIL
+
+Purpose = MailedToken.Purpose
+
+
+@transaction.atomic
+def verify_email(client: Client, raw_token: str) -> None:
+    """Mark as verified the address that a verification mail went to. Raises `InvalidMailedToken`, also where the
+    account has another address by now.
+    """
+    user, address = mailed_tokens.consume_for_person(raw_token, Purpose.VERIFY_EMAIL)
+    if address != user.email:
+        raise InvalidMailedToken()
+    user.email_verified_at = timezone.now()
+    user.save(update_fields=["email_verified_at", "updated_at"])
+    _record(client, Action.EMAIL_VERIFIED, "Email address verified.", user)
+
+
+def ask_for_new_email(request: Request, new_email: str, current_password: str) -> None:
+    """Mail a link to the new address, and word of it to the present one; nothing changes until the link is followed.
+
+    Whether the new address has an account is only told to that address, by the mail. Raises what `confirm_password`
+    raises, `Throttled` after NEW_EMAIL, and the 422 for the present address.
+    """
+    user = confirm_password(request, current_password)
+    if new_email == user.email:
+        raise serializers.ValidationError({"new_email": ["This is the address of your account already."]})
+    NEW_EMAIL.charge(request, new_email)
+    with transaction.atomic():
+        lock_unchanged(user)
+        token = mailed_tokens.make(user, Purpose.CHANGE_EMAIL, new_email)
+        enqueue("change_email", email=new_email, token=token)
+        enqueue("email_change_asked", email=user.email)
+        record_for(request, Action.EMAIL_CHANGE_ASKED, "Asked to move the account to another email address.")
+
+
+def confirm_new_email(client: Client, raw_token: str) -> None:
+    """Move an account to the address that the link was mailed to; every sign-in ends, the former address is told.
+
+    Raises `InvalidMailedToken`, also when the address got an account in the meantime.
+    """
+    try:
+        _move(client, raw_token)
+    except IntegrityError:  # the unique index knows
+        raise InvalidMailedToken() from None
+
+
+@transaction.atomic
+def _move(client: Client, raw_token: str) -> None:
+    user, new_email = mailed_tokens.consume_for_person(raw_token, Purpose.CHANGE_EMAIL)
+    former_email, user.email = user.email, new_email
+    user.email_verified_at = timezone.now()
+    user.save(update_fields=["email", "email_verified_at", "updated_at"])
+    MailedToken.objects.filter(user=user).delete()  # what went to the former address
+    ended = SignIn.objects.filter(user=user).revoke("email_changed")
+    enqueue("email_changed", former_email=former_email)
+    changes = {"sign_ins_ended": ended}
+    details = "Account moved to another email address; every sign-in ended."
+    _record(client, Action.EMAIL_CHANGED, details, user, actor=Person(user.id, former_email), changes=changes)
+
+
+def _record(client: Client, action: Action, description: str, user: User, **details: Any) -> None:
+    person = Person(user.id, user.email)
+    about: dict[str, Any] = {"actor": person, "target": person, "resource": ("user", user.id), "status_code": 200}
+    record(action, client, description, workspace_id=user.last_workspace_id, **(about | details))

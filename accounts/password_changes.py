@@ -1,0 +1,71 @@
+"""How a password is replaced: by its owner who knows it, or with a link that was mailed."""
+
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+from django.utils import timezone
+from rest_framework.request import Request
+
+from accounts import mailed_tokens
+from accounts.audit import Action, Person, record, record_for
+from accounts.mailed_tokens import InvalidMailedToken
+from accounts.models import MailedToken, SignIn, User
+from accounts.models.sign_in import SignInQuerySet
+from accounts.outbox import enqueue
+from accounts.passwords import refuse_weak_password
+from accounts.principal import Client
+from accounts.reauthentication import confirm_password, lock_unchanged
+
+RESET = MailedToken.Purpose.RESET_PASSWORD
+
+
+def change_password(request: Request, current_password: str, new_password: str) -> None:
+    """Replace the caller's password and end their other sign-ins.
+
+    Raises what `confirm_password` raises, and the 422 for a weak password. Of concurrent changes one wins; what the
+    others know is the wrong password by then.
+    """
+    user = confirm_password(request, current_password)
+    refuse_weak_password(new_password, user, "new_password")
+    replacement = make_password(new_password)
+    with transaction.atomic():
+        lock_unchanged(user)
+        user.password = replacement
+        user.save(update_fields=["password", "updated_at"])
+        ended = _distrust_the_old(user, SignIn.objects.exclude(id=request.auth.credential_id))
+        changes = {"sign_ins_ended": ended}
+        record_for(request, Action.PASSWORD_CHANGED, "Password changed; other sign-ins ended.", changes=changes)
+
+
+def reset_password(client: Client, raw_token: str, new_password: str) -> None:
+    """Set a password with the secret of a reset mail and end every sign-in of its person; sign nobody in.
+
+    Whoever has the secret reads the account's mail, so the address counts as verified from now on. Raises
+    `InvalidMailedToken`, and the 422 for a weak password, which leaves the secret unspent.
+    """
+    refuse_weak_password(new_password, mailed_tokens.find_person(raw_token, RESET))
+    replacement = make_password(new_password)
+    with transaction.atomic():
+        user, address = mailed_tokens.consume_for_person(raw_token, RESET)
+        if address != user.email:
+            raise InvalidMailedToken()
+        user.password = replacement
+        user.email_verified_at = user.email_verified_at or timezone.now()
+        user.save(update_fields=["password", "email_verified_at", "updated_at"])
+        ended = _distrust_the_old(user, SignIn.objects.all())
+        record(
+            Action.PASSWORD_RESET,
+            client,
+            "Password reset by a mailed link; every sign-in ended.",
+            workspace_id=user.last_workspace_id,
+            actor=Person(user.id, user.email),
+            resource=("user", user.id),
+            changes={"sign_ins_ended": ended},
+            status_code=200,
+        )
+
+
+def _distrust_the_old(user: User, sign_ins: SignInQuerySet) -> int:
+    """End what somebody may have begun who knew the former password, tell the owner, return how many sign-ins ended."""
+    MailedToken.objects.filter(user=user).exclude(purpose=MailedToken.Purpose.VERIFY_EMAIL).delete()
+    enqueue("password_changed", email=user.email)
+    return sign_ins.filter(user=user).revoke("password_changed")

@@ -1,0 +1,208 @@
+"""Signing up, verifying an address, and replacing a password or an address.
+
+What takes an email address answers and costs the same whether an account has it or not: the request only asks for a
+mail, and whoever makes the mail looks (accounts/mail_identity.py).
+"""
+
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import throttles
+from accounts.email_ownership import ask_for_new_email, confirm_new_email, verify_email
+from accounts.mailed_tokens import digest
+from accounts.outbox import enqueue
+from accounts.password_changes import change_password, reset_password
+from accounts.principal import Client
+from accounts.scopes import ACCOUNT_WRITE
+from accounts.serializers.auth import MessageSerializer
+from accounts.serializers.identity import (
+    OF_THE_WORKSPACE,
+    ChangeEmailSerializer,
+    ChangePasswordSerializer,
+    EmailSerializer,
+    LinkSerializer,
+    NewPasswordSerializer,
+    SignupSerializer,
+    VerifiedSerializer,
+)
+from accounts.signup import sign_up
+from accounts.throttles import charge_email, charged_by_address
+from spatialflow.api import PublicAPIView, WorkspaceAPIView
+from spatialflow.errors import ApiError, ErrorSerializer
+from spatialflow.throttling import Limit
+
+
+def done(message: str, **more: Any) -> Response:
+    return Response({"message": message, "success": True, **more})
+
+
+def validated(serializer: type[serializers.Serializer], request: Request) -> Any:
+    """Return the serializer with the request's body validated. Raises the 422 that names the fields."""
+    body = serializer(data=request.data)
+    body.is_valid(raise_exception=True)
+    return body
+
+
+def read_email(request: Request, by_address: Limit, by_email: Limit) -> str:
+    """Return the canonical address in the body, charged to both limits."""
+    with charged_by_address(by_address, request):
+        email: str = validated(EmailSerializer, request).validated_data["email"]
+        charge_email(by_email, request, email)
+    return email
+
+
+def read_link(serializer: type[serializers.Serializer], request: Request) -> dict[str, Any]:
+    """Return a body that holds the secret of a mailed link, charged to the limits of links."""
+    with charged_by_address(throttles.LINK_BY_ADDRESS, request):
+        body: dict[str, Any] = validated(serializer, request).validated_data
+        throttles.LINK_BY_TOKEN.charge(request, digest(body["token"]).hex())
+    return body
+
+
+class SignupView(PublicAPIView):
+    """Sign up. The answer is the same for an address that has an account; the mail that follows tells its owner.
+
+    The new account may sign in at once, in a workspace of its own on the free plan; `selected_plan` is kept as a wish.
+    """
+
+    throttle_classes: ClassVar[list[type]] = []
+
+    @extend_schema(
+        operation_id="signup", request=SignupSerializer, responses={201: MessageSerializer, 403: ErrorSerializer}
+    )
+    def post(self, request: Request) -> Response:
+        with charged_by_address(throttles.SIGNUP_BY_ADDRESS, request):
+            body = validated(SignupSerializer, request)
+            charge_email(throttles.SIGNUP_BY_EMAIL, request, body.validated_data["email"])
+        sign_up(Client.of(request), body.user(), body.validated_data["password"], body.given(*OF_THE_WORKSPACE))
+        answer = {"message": "Look into your mail: what to do next is in it.", "success": True}
+        return Response(answer, status=status.HTTP_201_CREATED)
+
+
+class VerifyEmailView(PublicAPIView):
+    """Verify an address with the secret of the mail that went to it. Works once, for 24 hours."""
+
+    throttle_classes: ClassVar[list[type]] = []
+
+    @extend_schema(operation_id="verify_email", request=LinkSerializer, responses=VerifiedSerializer)
+    def post(self, request: Request) -> Response:
+        verify_email(Client.of(request), read_link(LinkSerializer, request)["token"])
+        return done("Your email address is verified.", email_verified=True)
+
+
+@extend_schema_view(post=extend_schema(operation_id="resend_verification"))
+class ResendVerificationView(PublicAPIView):
+    """Send the verification mail again, if there is an account with that address and it needs one."""
+
+    throttle_classes: ClassVar[list[type]] = []
+
+    @extend_schema(request=EmailSerializer, responses=MessageSerializer)
+    def post(self, request: Request) -> Response:
+        email = read_email(request, throttles.RESEND_BY_ADDRESS, throttles.RESEND_BY_EMAIL)
+        enqueue("verify_email", email=email)
+        return done("If this address has an account that is not verified yet, a new link is on its way to it.")
+
+
+@extend_schema_view(post=extend_schema(operation_id="resend_verification_email"))
+class ResendVerificationEmailView(ResendVerificationView):
+    """The former spelling of `resend-verification`, with the same limits."""
+
+
+class ResendOwnVerificationView(WorkspaceAPIView):
+    """Send the caller's verification mail again, if the address is not verified yet."""
+
+    scopes = {"POST": ACCOUNT_WRITE}
+
+    @extend_schema(operation_id="resend_verification_authenticated", request=None, responses=MessageSerializer)
+    def post(self, request: Request) -> Response:
+        if request.auth.email_is_verified:
+            return done("Your email address is verified already.")
+        throttles.RESEND_BY_EMAIL.charge(request, str(request.auth.user_id))
+        enqueue("verify_email", email=request.auth.email)
+        return done("A new link is on its way to your email address.")
+
+
+@extend_schema_view(post=extend_schema(operation_id="forgot_password"))
+class ForgotPasswordView(PublicAPIView):
+    """Mail a link for setting a new password, if there is an account with that address.
+
+    An account without a password, which came by single sign-on, gets one only if its address is verified.
+    """
+
+    throttle_classes: ClassVar[list[type]] = []
+
+    @extend_schema(request=EmailSerializer, responses=MessageSerializer)
+    def post(self, request: Request) -> Response:
+        enqueue("reset_password", email=read_email(request, throttles.FORGOT_BY_ADDRESS, throttles.FORGOT_BY_EMAIL))
+        return done("If this address has an account, a link for a new password is on its way to it.")
+
+
+@extend_schema_view(post=extend_schema(operation_id="password_reset"))
+class PasswordResetView(ForgotPasswordView):
+    """The former spelling of `forgot-password`, with the same limits."""
+
+
+class ConfirmPasswordResetView(PublicAPIView):
+    """Set a new password with the secret of the mail. Works once, for one hour. Every sign-in ends; this makes none."""
+
+    throttle_classes: ClassVar[list[type]] = []
+
+    @extend_schema(operation_id="confirm_password_reset", request=NewPasswordSerializer, responses=MessageSerializer)
+    def post(self, request: Request) -> Response:
+        body = read_link(NewPasswordSerializer, request)
+        reset_password(Client.of(request), body["token"], body["password"])
+        return done("Your password is changed. Sign in with it.")
+
+
+class ChangePasswordView(WorkspaceAPIView):
+    """Replace the caller's password. Their other sign-ins end, this one goes on."""
+
+    scopes = {"POST": ACCOUNT_WRITE}
+
+    @extend_schema(operation_id="change_password", request=ChangePasswordSerializer, responses=MessageSerializer)
+    def post(self, request: Request) -> Response:
+        change_password(request, **validated(ChangePasswordSerializer, request).validated_data)
+        return done("Your password is changed. Your other devices are signed out.")
+
+
+class ChangeEmailView(WorkspaceAPIView):
+    """Ask to move the caller's account to another address: a link goes there, word of it to the present one."""
+
+    scopes = {"POST": ACCOUNT_WRITE}
+
+    @extend_schema(operation_id="change_email", request=ChangeEmailSerializer, responses=MessageSerializer)
+    def post(self, request: Request) -> Response:
+        ask_for_new_email(request, **validated(ChangeEmailSerializer, request).validated_data)
+        return done("Follow the link in the mail to the new address within one hour; until then nothing changes.")
+
+
+class ConfirmNewEmailView(PublicAPIView):
+    """Move an account with the secret that was mailed to its new address. Works once, for one hour. Every sign-in
+    ends.
+    """
+
+    throttle_classes: ClassVar[list[type]] = []
+
+    @extend_schema(operation_id="confirm_new_email", request=LinkSerializer, responses=MessageSerializer)
+    def post(self, request: Request) -> Response:
+        confirm_new_email(Client.of(request), read_link(LinkSerializer, request)["token"])
+        return done("Your email address is changed. Sign in with the new one.")
+
+
+class Gone(ApiError):
+    status_code = status.HTTP_410_GONE
+    default_code = "gone"
+
+
+class GoneView(PublicAPIView):
+    """Given up; the answer says what to use instead."""
+
+    instead = ""
+
+    @extend_schema(request=None, responses={410: ErrorSerializer})
+    def post(self, request: Request) -> Response:
+        raise Gone(f"This operation was given up; use POST {self.instead}.")
