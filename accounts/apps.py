@@ -7,7 +7,4 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import mail, mail_identity  # noqa: F401 - registers the makers
-
-    def ready(self) -> None:
         from accounts import mail, mail_identity, mail_security, mail_workspaces  # noqa: F401 - registers the makers
