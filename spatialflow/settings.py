@@ -97,9 +97,11 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "social_django",
     "spatialflow",
     "accounts",
     "apikeys",
+    "sso",
     "geofences",
 ]
 MIDDLEWARE = [

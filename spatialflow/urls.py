@@ -10,6 +10,7 @@ urlpatterns = [
     path("api/v1/docs", DocsView.as_view()),
     path("api/v1/", include("accounts.urls")),
     path("api/v1/", include("apikeys.urls")),
+    path("api/v1/", include("sso.urls")),
     path("api/v1/", include("geofences.urls")),
 ]
 

@@ -1,0 +1,157 @@
+"""One-time rows of sign-ins by a provider: what was begun, what may still be traded, what was spent.
+
+The bound identities themselves are social-auth's `UserSocialAuth`: (provider, uid) is unique, and the uid is the
+provider's subject. Secrets are kept as digests; what must be readable again is encrypted. All of these rows die young.
+"""
+
+import hashlib
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection, models
+from django.utils import timezone
+
+from accounts.models import Invitation, User, Workspace
+
+LOGIN_CODE_LIFETIME = timedelta(seconds=60)
+STATE_LIFETIME = timedelta(minutes=10)
+NONCE_LIFETIME = timedelta(minutes=10)
+
+
+def digest(raw: str) -> bytes:
+    return hashlib.sha256(raw.encode("utf-8", "surrogatepass")).digest()
+
+
+class OneTimeManager(models.Manager["OneTimeRow"]):
+    """Rows known by the digest of a random secret, of which each is spent by the one DELETE that finds it."""
+
+    def issue(self, **fields: Any) -> str:
+        """Return a new secret of 256 bits, whose row has these fields, and sweep out some expired rows."""
+        raw = secrets.token_urlsafe(32)
+        sweep(self.model)
+        self.create(digest=digest(raw), expires_at=timezone.now() + self.model.lifetime, **fields)
+        return raw
+
+    def consume(self, raw: str) -> Any:
+        """Return the unexpired row of a secret, or None. The row is gone from the database on every path.
+
+        Call it outside of any transaction whose undoing would bring the row back.
+        """
+        return self.consume_digest(digest(raw))
+
+    def consume_digest(self, wanted: bytes) -> Any:
+        table = connection.ops.quote_name(self.model._meta.db_table)
+        for row in self.raw(f"DELETE FROM {table} WHERE digest = %s RETURNING *", [wanted]):  # noqa: S608 - our table
+            return row if row.expires_at > timezone.now() else None
+        return None
+
+
+class OneTimeRow(models.Model):
+    """One secret that works once, until it expires."""
+
+    lifetime: timedelta
+    digest = models.BinaryField(max_length=32, unique=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    objects = OneTimeManager()
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self._meta.verbose_name} {self.pk}"
+
+
+def sweep(model: type[models.Model], most: int = 100) -> None:
+    """Delete some rows that have expired; those that somebody else is deleting are left to them."""
+    expired = model._default_manager.filter(expires_at__lt=timezone.now()).order_by("expires_at")
+    doomed = expired.select_for_update(skip_locked=True).values("pk")[:most]
+    model._default_manager.filter(pk__in=doomed).delete()
+
+
+class OAuthState(OneTimeRow):
+    """One round trip to a provider that a browser has begun: what must come back, and what then happens."""
+
+    class Intent(models.TextChoices):
+        CLIENT = "client"  # ends in a login code, for whoever holds the verifier of `code_challenge`
+        DASHBOARD = "dashboard"  # ends in the dashboard's session, in the browser that began
+
+    lifetime = STATE_LIFETIME
+    provider = models.CharField(max_length=32)
+    intent = models.CharField(max_length=20, choices=Intent.choices)
+    nonce_digest = models.BinaryField(max_length=32)  # of what the id token must carry
+    pkce_verifier = models.TextField()  # encrypted
+    browser_digest = models.BinaryField(max_length=32)  # of the cookie that the browser was given
+    next = models.CharField(max_length=500, blank=True)
+    code_challenge = models.CharField(max_length=43, blank=True)  # the client's own, S256, for its login code
+    client_state = models.CharField(max_length=500, blank=True)
+    invitation = models.ForeignKey(Invitation, models.CASCADE, null=True, related_name="+")
+
+
+class LoginCode(OneTimeRow):
+    """One finished sign-in by a provider that is to be traded for a token pair, at auth/sso/exchange, within a minute.
+
+    Whoever trades it shows the verifier of `code_challenge`.
+    """
+
+    lifetime = LOGIN_CODE_LIFETIME
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="+")
+    provider = models.CharField(max_length=32)
+    code_challenge = models.CharField(max_length=43)
+    client_state = models.CharField(max_length=500, blank=True)
+    account_is_new = models.BooleanField(default=False)
+
+
+class ProviderNonce(OneTimeRow):
+    """One nonce that an app was given to have its id token made for; the digest is all that Apple needs to return."""
+
+    lifetime = NONCE_LIFETIME
+
+
+class SpentTokenManager(models.Manager["SpentToken"]):
+    def spend(self, provider: str, signed_part: str, lifetime: timedelta) -> bool:
+        """Return whether this is the first time that a provider's token is presented; remember it for `lifetime`.
+
+        The INSERT on the unique key decides. The part that is signed names a token: the signature behind it has
+        several spellings.
+        """
+        sweep(self.model)
+        statement = """
+            INSERT INTO sso_spenttoken (provider, digest, expires_at) VALUES (%s, %s, %s)
+            ON CONFLICT (provider, digest) DO NOTHING
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(statement, [provider, digest(signed_part), timezone.now() + lifetime])
+            return cursor.rowcount == 1
+
+
+class SpentToken(models.Model):
+    """One token of a provider (id token or notification) that was acted on: it works no second time."""
+
+    provider = models.CharField(max_length=32)
+    digest = models.BinaryField(max_length=32)
+    expires_at = models.DateTimeField(db_index=True)
+
+    objects = SpentTokenManager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["provider", "digest"], name="one_use_a_token")]
+
+    def __str__(self) -> str:
+        return f"{self.provider} token {self.pk}"
+
+
+class AppleRefreshToken(models.Model):
+    """What it takes to tell Apple that a person has left: their refresh token, encrypted, for the client it is of."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+    client_id = models.CharField(max_length=255)
+    token = models.TextField()  # encrypted
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "client_id"], name="one_apple_token_a_client")]
+
+    def __str__(self) -> str:
+        return f"Apple's token of {self.user_id}"
