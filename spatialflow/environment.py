@@ -10,6 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.core.exceptions import ImproperlyConfigured
 
 HOST_NAME = r"([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])"
@@ -105,6 +108,29 @@ class Environment:
                 "characters in its password must be percent-encoded (/ is %2F, @ is %40)."
             )
         return parts
+
+    def endpoint(self, name: str, default: str) -> str:
+        """Return the https address of another service; in development it may be http on this machine."""
+        text = self.text(name) or default
+        hosts = rf"https://{HOST_NAME}" + ("" if self.production else r"|http://(localhost|127\.0\.0\.1|\[::1\])")
+        if not re.fullmatch(rf"({hosts})(:\d+)?(/[!-~]*)?", text):
+            raise ImproperlyConfigured(f"{name} must be the https:// address of a service, its host in lower case.")
+        return text
+
+    def pem(self, name: str) -> str:
+        """Return an elliptic curve's private key (P-256) as PEM, or nothing; a newline may be written as \\n."""
+        text = self.text(name).replace("\\n", "\n")
+        if not text:
+            return ""
+        try:
+            key = load_pem_private_key(text.encode(), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            key = None
+        if not isinstance(key, EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
+            raise ImproperlyConfigured(
+                f"{name} must be the whole content of a private key file for ES256, -----BEGIN PRIVATE KEY----- too."
+            )
+        return text
 
     def _development_secret(self) -> bytes:
         """Return this checkout's own secret, made on first use, so that restarts keep tokens and sessions valid."""

@@ -173,6 +173,24 @@ REFRESH_TOKEN_LIFETIME = timedelta(
 REFRESH_GRACE_LIFETIME = timedelta(seconds=10)
 SIMPLE_JWT = {"TOKEN_TYPE_CLAIM": "typ", "USER_ID_CLAIM": "sub", "LEEWAY": 0}
 
+# --- Signing in by Google and Apple (sso/providers.py): without client ids, and the keys that belong to them, there is
+# none. The first client id is the one of web pages; those of apps follow.
+GOOGLE_CLIENT_IDS = env.csv("GOOGLE_CLIENT_IDS")
+GOOGLE_CLIENT_SECRET = env.text("GOOGLE_CLIENT_SECRET")
+GOOGLE_ISSUER = env.endpoint("GOOGLE_ISSUER", "https://accounts.google.com")
+GOOGLE_JWKS_URL = env.endpoint("GOOGLE_JWKS_URL", "https://www.googleapis.com/oauth2/v3/certs")
+GOOGLE_AUTHORIZATION_URL = env.endpoint("GOOGLE_AUTHORIZATION_URL", "https://accounts.google.com/o/oauth2/v2/auth")
+GOOGLE_TOKEN_URL = env.endpoint("GOOGLE_TOKEN_URL", "https://oauth2.googleapis.com/token")
+APPLE_CLIENT_IDS = env.csv("APPLE_CLIENT_IDS")
+APPLE_TEAM_ID = env.text("APPLE_TEAM_ID")
+APPLE_KEY_ID = env.text("APPLE_KEY_ID")
+APPLE_PRIVATE_KEY = env.pem("APPLE_PRIVATE_KEY")
+APPLE_ISSUER = env.endpoint("APPLE_ISSUER", "https://appleid.apple.com")
+APPLE_JWKS_URL = env.endpoint("APPLE_JWKS_URL", "https://appleid.apple.com/auth/keys")
+APPLE_AUTHORIZATION_URL = env.endpoint("APPLE_AUTHORIZATION_URL", "https://appleid.apple.com/auth/authorize")
+APPLE_TOKEN_URL = env.endpoint("APPLE_TOKEN_URL", "https://appleid.apple.com/auth/token")
+APPLE_REVOKE_URL = env.endpoint("APPLE_REVOKE_URL", "https://appleid.apple.com/auth/revoke")
+
 # --- Limits: requests an hour and credential, by the workspace's plan; what stands in accounts/throttles.py are the
 # fixed ones.
 PLAN_LIMITS = {"free": 1_000, "pro": 2_000, "team": 5_000, "business": 10_000, "enterprise": 20_000}

@@ -1,0 +1,101 @@
+"""Login codes: what a round trip to a provider ends in, traded once for a token pair by whoever holds the verifier."""
+
+import base64
+import hashlib
+import hmac
+import re
+
+from rest_framework import status
+
+from accounts.audit import Action, Person, record
+from accounts.models import Membership
+from accounts.principal import Client
+from accounts.tokens import TokenPair, issue
+from spatialflow.errors import ApiError
+from sso.models import LoginCode
+
+CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # SHA-256 in base64url
+CLIENT_STATE = re.compile(r"[\x21-\x7e]{1,500}")
+
+
+class InvalidLoginCode(ApiError):
+    """Unknown, expired or spent, or its person may not come in any more: one answer for all."""
+
+    status_code = status.HTTP_401_UNAUTHORIZED
+    default_detail = "This login code is invalid, expired or already used. Begin the sign-in again."
+    default_code = "invalid_login_code"
+
+
+class VerifierMismatch(ApiError):
+    default_detail = "code_verifier does not fit this sign-in's code_challenge. Begin the sign-in again."
+    default_code = "pkce_failed"
+
+
+class ClientStateMismatch(ApiError):
+    default_detail = "state is not the one that this sign-in was begun with. Begin the sign-in again."
+    default_code = "state_mismatch"
+
+
+class UnusableChallenge(ApiError):
+    default_detail = (
+        "code_challenge must be the SHA-256 of a code verifier in base64url, with code_challenge_method=S256 and a "
+        "state of 1 to 500 printable characters."
+    )
+    default_code = "invalid_code_challenge"
+
+
+def refuse_unusable_challenge(code_challenge: str, method: str, client_state: str) -> None:
+    """Let pass a challenge by S256 (RFC 7636) together with a state, or none of them. Raises `UnusableChallenge`."""
+    if not code_challenge and not method and not client_state:
+        return
+    if (
+        method not in ("", "S256")
+        or not CHALLENGE.fullmatch(code_challenge)
+        or not CLIENT_STATE.fullmatch(client_state)
+    ):
+        raise UnusableChallenge()
+
+
+def trade(code: str, code_verifier: str, client_state: str, client: Client) -> tuple[TokenPair, bool]:
+    """Spend a login code for a token pair; return that, and whether the sign-in has made the account.
+
+    The code is gone whatever comes of it, so a stolen one can be tried once. Raises `InvalidLoginCode`,
+    `VerifierMismatch`, `ClientStateMismatch`.
+    """
+    row = LoginCode.objects.consume(code)
+    if row is None:
+        raise InvalidLoginCode()
+    if not hmac.compare_digest(challenge_of(code_verifier), row.code_challenge):
+        raise _refused(row, client, VerifierMismatch())
+    if not hmac.compare_digest(client_state.encode("utf-8", "surrogatepass"), row.client_state.encode()):
+        raise _refused(row, client, ClientStateMismatch())
+    membership = (
+        Membership.objects.select_related("user", "workspace")
+        .filter(user_id=row.user_id, workspace_id=row.workspace_id)
+        .filter(user__is_active=True, workspace__suspended_at=None)
+        .first()
+    )
+    if membership is None:
+        raise InvalidLoginCode()
+    return issue(membership, row.provider, client), row.account_is_new
+
+
+def challenge_of(code_verifier: str) -> str:
+    """Return the S256 challenge of a verifier (RFC 7636 section 4.2)."""
+    hashed = hashlib.sha256(code_verifier.encode("utf-8", "surrogatepass")).digest()
+    return base64.urlsafe_b64encode(hashed).rstrip(b"=").decode()
+
+
+def _refused(row: LoginCode, client: Client, refusal: ApiError) -> ApiError:
+    """Leave a trace: whoever has a code and not its verifier has probably stolen it."""
+    record(
+        Action.SIGN_IN_FAILED,
+        client,
+        "A login code was presented by somebody who did not begin its sign-in.",
+        workspace_id=row.workspace_id,
+        target=Person(row.user_id, row.user.email),
+        resource=("user", row.user_id),
+        changes={"provider": row.provider, "reason": refusal.default_code},
+        status_code=refusal.status_code,
+    )
+    return refusal
