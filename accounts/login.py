@@ -51,7 +51,7 @@ class InvalidOtp(ApiError):
     default_code = "invalid_otp"
 
 
-def log_in(request: Request, email: str, password: str, otp: str = "") -> TokenPair:
+def log_in(request: Request, email: str, password: str, otp: str | None = None) -> TokenPair:
     """Return a token pair for the right password and, where the account has a second factor, its code.
 
     Raises `InvalidCredentials`, at the same cost whatever is wrong; after a right password also `OtpRequired`,
@@ -67,7 +67,7 @@ def log_in(request: Request, email: str, password: str, otp: str = "") -> TokenP
     return issue(membership_to_enter(user, client), "password", client)
 
 
-def _check_second_factor(request: Request, user: User, otp: str) -> None:
+def _check_second_factor(request: Request, user: User, otp: str | None) -> None:
     if not otp:
         raise OtpRequired()
     SECOND_FACTOR.charge(request, str(user.id))

@@ -43,8 +43,13 @@ def mail(kind: str) -> Callable[[Maker], Maker]:
 
 def enqueue(kind: str, **parameters: Any) -> None:
     """Ask for a mail, within the caller's transaction. Parameters are JSON values; they are encrypted at rest."""
-    OutgoingMail.objects.create(kind=kind, parameters=encrypt(json.dumps(parameters)))
+    OutgoingMail.objects.create(kind=kind, parameters=sealed(**parameters))
     transaction.on_commit(_something_to_send.set)
+
+
+def sealed(**parameters: Any) -> str:
+    """Return the parameters of a mail as its row keeps them."""
+    return encrypt(json.dumps(parameters))
 
 
 def deliver_pending() -> int:

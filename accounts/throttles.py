@@ -45,10 +45,18 @@ LINK_BY_TOKEN = Limit("link-token", "5/h")
 # 15 tries an hour of one person at their own current password or second factor, while signed in.
 REAUTHENTICATION = Limit("reauthentication", "15/h")
 
+# 20 codes of a second factor an hour for one account, at login behind a right password: guessing one of a million
+# takes years.
+SECOND_FACTOR = Limit("second-factor", "20/h")
+
 # One person's invitations an hour: 100 new, 10 sent again, 10 batches sent again; counted after the permission check.
 INVITATIONS = Limit("invitations", "100/h")
 INVITATION_RESENDS = Limit("invitation-resends", "10/h")
 INVITATION_BATCHES = Limit("invitation-batches", "10/h")
+
+# 300 tries an hour from one address to accept an invitation, for a crew may check in from one; 10 with one link.
+ACCEPT_BY_ADDRESS = Limit("accept-ip", "300/h")
+ACCEPT_BY_INVITATION = Limit("accept-invitation", "10/h")
 
 # Everybody's sign-ins of one workspace can be ended once a minute.
 REVOKE_ALL = Limit("revoke-all-sessions", "1/m")

@@ -18,6 +18,7 @@ from django.core.cache import caches
 from django.db import DatabaseError, connections
 from rest_framework.request import Request
 
+from accounts.models import CredentialUsage
 from accounts.principal import Client, Principal
 from spatialflow.throttling import Usage, apply
 
@@ -85,6 +86,12 @@ def charge_credential(request: Request, principal: Principal) -> None:
             requests, refused = cursor.fetchone()
         count = limit + 1 if refused else requests
     apply(request, Usage(limit, count, started + HOUR - now))
+
+
+def forget_who_used(credential_ids: Any) -> None:
+    """Let the counts of these credentials stand without the addresses and clients that they were used from."""
+    nowhere = "0.0.0.0"  # noqa: S104 - what client_ip() gives the nameless, not a listening address
+    CredentialUsage.objects.filter(credential_id__in=credential_ids).update(last_ip=nowhere, last_user_agent="")
 
 
 @dataclass

@@ -42,7 +42,11 @@ def token_pair_response(pair: TokenPair) -> Response:
 
 
 class LoginView(PublicAPIView):
-    """Sign in with email and password: 200 with a token pair, 401 `invalid_credentials`, 429."""
+    """Sign in with email and password: 200 with a token pair, 401 `invalid_credentials`, 429.
+
+    Where the account has a second factor, a right password without its code answers 401 `otp_required`, with a wrong
+    one 401 `invalid_otp`.
+    """
 
     throttle_classes: ClassVar[list[type]] = []  # its own limits replace the general one
 
@@ -56,7 +60,7 @@ class LoginView(PublicAPIView):
             body = LoginSerializer(data=request.data)
             body.is_valid(raise_exception=True)
             charge_email(LOGIN_BY_EMAIL, request, body.validated_data["email"])
-        return token_pair_response(log_in(**body.validated_data, client=Client.of(request)))
+        return token_pair_response(log_in(request, **body.validated_data))
 
 
 class RefreshView(PublicAPIView):
