@@ -7,4 +7,15 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import mail, mail_identity, mail_security, mail_workspaces  # noqa: F401 - registers the makers
+        from accounts import (  # noqa: F401 - registers the makers
+            mail,
+            mail_identity,
+            mail_invitations,
+            mail_security,
+            mail_workspaces,
+        )
+        from accounts.hooks import membership_ended, role_lowered
+        from accounts.invitations import revoke_invitations_beyond_role, revoke_invitations_of_leaver
+
+        membership_ended.register(revoke_invitations_of_leaver)
+        role_lowered.register(revoke_invitations_beyond_role)

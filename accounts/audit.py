@@ -9,10 +9,12 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from django.db import connection
+from django.db.models import Q, Subquery
 from django.utils import timezone
 from rest_framework.request import Request
 
@@ -37,6 +39,7 @@ class Action(StrEnum):
     PASSWORD_RESET = "account.password_reset"  # noqa: S105
     SECOND_FACTOR_ENABLED = "account.second_factor_enabled"
     SECOND_FACTOR_DISABLED = "account.second_factor_disabled"
+    RECOVERY_CODES_REPLACED = "account.recovery_codes_replaced"
     RECOVERY_CODE_USED = "account.recovery_code_used"
     ACCOUNT_DELETED = "account.deleted"
     ACCOUNT_SUSPENDED = "account.suspended"
@@ -122,7 +125,7 @@ def record(
         "description": description[:300],
         "changes": changes,
         "http_method": client.method,
-        "path": client.path[:300],
+        "path": client.path.replace("\0", "")[:300],
         "status_code": status_code,
         **_personal_columns(actor, target, client),
     }
@@ -162,7 +165,7 @@ def _personal_columns(actor: Person, target: Person, client: Client) -> dict[str
 
 
 def _append(row: dict[str, Any]) -> None:
-    parameters = {**row, "changes": None if row["changes"] is None else json.dumps(row["changes"])}
+    parameters = {**row, "changes": None if row["changes"] is None else json.dumps(row["changes"], default=str)}
     statement = APPEND.format(
         columns=", ".join(row), values=", ".join(f"%({name})s{TYPES.get(name, '')}" for name in row)
     )
@@ -194,16 +197,28 @@ def content_digest(row: dict[str, Any]) -> bytes:
     """Return the digest of what the chain covers of a row."""
     content = [row[name].hex() if isinstance(row[name], bytes) else row[name] for name in CHAINED]
     content[CHAINED.index("created_at")] = row["created_at"].timestamp()
+    content[CHAINED.index("changes")] = as_stored(row["changes"])
     return hashlib.sha256(json.dumps(content, default=str, sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+def as_stored(changes: Any) -> Any:
+    """Return JSON values as they are before and after Postgres keeps them, which writes 1e16 out as a whole number."""
+    return json.loads(json.dumps(changes, default=str), parse_float=_whole_if_possible)
+
+
+def _whole_if_possible(text: str) -> int | float:
+    number = Decimal(text)
+    return int(number) if number == number.to_integral_value() else float(text)
 
 
 def broken_links(exported_head: str | None = None) -> Iterator[str]:
     """Yield a sentence for each place where the chain does not hold: a row changed, removed, inserted or cut off.
 
     A tail that was cut off together with the head's row shows only against `exported_head`, a hash noted earlier
-    elsewhere.
+    elsewhere. Rows and head are read by one statement, so events that are appended meanwhile are no break.
     """
-    last_hash, last_sequence, head_seen = GENESIS, 0, exported_head is None
+    last_hash, last_sequence, head_seen = GENESIS, 0, exported_head in (None, GENESIS.hex())
+    head = AuditHead.objects.filter(id=1).values("sequence", "hash").first() or {"sequence": 0, "hash": GENESIS}
     columns = [
         *CHAINED,
         "sequence",
@@ -215,8 +230,13 @@ def broken_links(exported_head: str | None = None) -> Iterator[str]:
         "target_email",
         "target_salt",
     ]
-    for row in AuditEvent.objects.order_by("sequence").values(*columns).iterator(chunk_size=2000):
+    heads = AuditHead.objects.filter(id=1)
+    rows = AuditEvent.objects.order_by("sequence").values(
+        *columns, head_sequence=Subquery(heads.values("sequence")), head_hash=Subquery(heads.values("hash"))
+    )
+    for row in rows.iterator(chunk_size=2000):
         row = {name: bytes(value) if isinstance(value, memoryview) else value for name, value in row.items()}
+        head = {"sequence": row["head_sequence"] or 0, "hash": row["head_hash"] or GENESIS}
         if row["sequence"] != last_sequence + 1:
             yield f"Rows {last_sequence + 1} to {row['sequence'] - 1} are missing."
         if hashlib.sha256(last_hash + content_digest(row)).digest() != row["hash"]:
@@ -225,10 +245,8 @@ def broken_links(exported_head: str | None = None) -> Iterator[str]:
             yield f"The personal data of row {row['sequence']} ({row['action']}) was changed."
         last_hash, last_sequence = row["hash"], row["sequence"]
         head_seen = head_seen or row["hash"].hex() == exported_head
-    head = AuditHead.objects.filter(id=1).first()
-    stands_at = (head.sequence, bytes(head.hash)) if head else (0, GENESIS)
-    if stands_at != (last_sequence, last_hash):
-        yield f"The last row is {last_sequence}, but the head stands at {stands_at[0]}: rows were cut off."
+    if (head["sequence"], bytes(head["hash"])) != (last_sequence, last_hash):
+        yield f"The last row is {last_sequence}, but the head stands at {head['sequence']}: rows were cut off or added."
     if not head_seen:
         yield f"No row has the hash {exported_head}: the trail was cut off behind it, or rewritten."
 
@@ -245,8 +263,14 @@ def _personal_data_fits(row: dict[str, Any]) -> bool:
     return actor_fits and personal_digest(row["target_salt"], row["target_email"]) == row["target_digest"]
 
 
-def erase_person(user_id: uuid.UUID) -> None:
-    """Erase a person's address, IP addresses and clients from the trail for good."""
+def erase_person(user_id: uuid.UUID, email: str) -> None:
+    """Erase a person's address, IP addresses and clients from the trail for good: of what they did, of what nobody
+    known did to them (a failed sign-in), and of invitations to their address and to those they had before.
+    """
     nothing = {"actor_email": None, "ip_address": None, "user_agent": None, "actor_salt": None}
-    AuditEvent.objects.filter(actor_id=user_id, actor_salt__isnull=False).update(**nothing)
-    AuditEvent.objects.filter(target_id=user_id, target_salt__isnull=False).update(target_email=None, target_salt=None)
+    former = AuditEvent.objects.filter(actor_id=user_id, actor_email__isnull=False)
+    addresses = {email, *former.order_by().values_list("actor_email", flat=True).distinct()}
+    concerned = Q(target_id=user_id) | Q(target_id=None, target_email__in=addresses)
+    theirs = Q(actor_id=user_id) | concerned & Q(actor_id=None)
+    AuditEvent.objects.filter(theirs, actor_salt__isnull=False).update(**nothing)
+    AuditEvent.objects.filter(concerned, target_salt__isnull=False).update(target_email=None, target_salt=None)

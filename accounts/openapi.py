@@ -31,7 +31,7 @@ class OperationSchema(AutoSchema):
 
     def get_auth(self) -> list[dict[str, Any]]:
         if isinstance(self.view, PublicAPIView):
-            return [{}]
+            return [{}, BEARER] if self.view.authentication_classes else [{}]
         scope = self.view.scopes[self.method]
         if scope == CURRENT_KEY_READ:
             return [API_KEY]

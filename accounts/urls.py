@@ -3,9 +3,11 @@
 from django.urls import path
 
 from accounts.views import (
+    audit,
     auth,
     health,
     identity,
+    invitations,
     members,
     profile,
     public,
@@ -57,4 +59,12 @@ urlpatterns = [
     path("workspaces/leave", members.LeaveView.as_view()),
     path("workspaces/members", members.MemberListView.as_view()),
     path("workspaces/members/<str:user_id>", members.MemberView.as_view()),
+    path("workspaces/invitations", invitations.InvitationListView.as_view()),
+    path("workspaces/invitations/resend-missing", invitations.ResendMissingView.as_view()),
+    path("workspaces/invitations/<str:invite_id>", invitations.InvitationView.as_view()),
+    path("workspaces/invitations/<str:invite_id>/resend", invitations.ResendView.as_view()),
+    path("auth/accept-invite", invitations.AcceptView.as_view()),
+    path("auth/accept-invite/passwordless", invitations.AcceptPasswordlessView.as_view()),
+    path("audit-logs", audit.AuditLogView.as_view()),
+    path("audit-logs/export", audit.AuditLogExportView.as_view()),
 ]

@@ -17,7 +17,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, **options: Any) -> None:
-        breaks = list(broken_links(options["head"]))
+        breaks = list(broken_links(options["head"] and options["head"].strip().lower()))
         for sentence in breaks:
             self.stderr.write(sentence)
         if breaks:

@@ -1,0 +1,154 @@
+"""Accepting an invitation by its link: who must prove what, and the sign-in that follows.
+
+Whoever invited has seen the link, so it does not prove that its bearer owns the invited address. By itself it opens
+nothing but an account that is new, or that nobody has ever been inside; the address of such an account stays
+unverified until the mail that is sent then is answered. Any other account proves itself by a sign-in of its own (a
+Bearer token) or by its password, which no link ever replaces; whoever has forgotten it, or found that somebody else
+signed up with their address, resets it by mail first. Otherwise anybody could invite a stranger into a workspace of
+theirs, follow the link themselves, and be the stranger in every workspace.
+"""
+
+from django.contrib.auth.hashers import check_password
+from django.db import transaction
+from rest_framework.request import Request
+
+from accounts.audit import Action, Person, record
+from accounts.invitations import InviteEmailMismatch, NotPending, accept_for_user
+from accounts.mailed_tokens import digest
+from accounts.models import Invitation, MailedToken, Membership, SignIn, User
+from accounts.outbox import enqueue
+from accounts.passwords import is_hashable, refuse_weak_password
+from accounts.principal import Client
+from accounts.throttles import LOGIN_BY_EMAIL, charge_email
+from accounts.tokens import TokenPair, issue
+from spatialflow.api import read_id
+from spatialflow.errors import ApiError, NotFound
+
+BY_PASSWORD, BY_INVITATION = "password", "invitation"  # methods of a sign-in
+
+
+class PasswordRequired(ApiError):
+    """The same for an address without an account: the answer tells nothing."""
+
+    default_detail = (
+        "Send a password: the account's own, or a new one if this address has no account. "
+        "POST /api/v1/auth/forgot-password helps where it is not known."
+    )
+    default_code = "password_required"
+
+
+class WrongPassword(ApiError):
+    default_detail = "This is not the password of the account. Reset it with POST /api/v1/auth/forgot-password."
+    default_code = "invalid_password"
+
+
+class SignInRequired(ApiError):
+    default_detail = "This account has a second factor. Sign in, then accept with the access token as Bearer."
+    default_code = "sign_in_required"
+
+
+def find_open(invite_id: str, token: str) -> Invitation:
+    """Return the invitation of a link. Raises `NotFound` for a pair that does not match and for a workspace that is
+    suspended, `NotPending` for a right one that was used, revoked or has expired.
+    """
+    linked = Invitation.objects.filter(id=read_id(invite_id), digest=digest(token), workspace__suspended_at=None)
+    invitation = linked.first()
+    if invitation is None:
+        raise NotFound()
+    if invitation.status != "pending":
+        raise NotPending(invitation.status)
+    return invitation
+
+
+def accept_by_link(
+    request: Request, invite_id: str, token: str, password: str | None, needs_password: bool
+) -> TokenPair:
+    """Spend the invitation of a link and return a token pair in its workspace.
+
+    Raises `NotFound`, `NotPending`, `InviteEmailMismatch`, `PasswordRequired`, `WrongPassword`, `SignInRequired`,
+    `Throttled`, the 422 for a weak password, and what `accept_for_user` raises.
+    """
+    invitation, client = find_open(invite_id, token), Client.of(request)
+    if request.auth is not None and request.auth.email != invitation.email:
+        raise InviteEmailMismatch()
+    user = User.objects.filter(email=invitation.email).first()
+    if user is None or _is_untouched(user):
+        if needs_password and password is None:
+            raise PasswordRequired()
+        return _enter_new_account(invitation, user or User(email=invitation.email), password, client)
+    method = _prove(request, user, password)
+    with transaction.atomic():
+        membership, _ = accept_for_user(invitation, user, client)
+        return issue(_as_now(membership), method, client)
+
+
+def _is_untouched(user: User) -> bool:
+    """Return whether nobody has ever been inside this account and nobody could come in but by mail.
+
+    An account with a linked identity provider has a verified address, so it is never one of these.
+    """
+    return (
+        user.is_active
+        and not user.has_usable_password()
+        and user.email_verified_at is None
+        and not Membership.objects.filter(user=user).exists()
+        and not SignIn.objects.filter(user=user).exists()
+    )
+
+
+def _enter_new_account(invitation: Invitation, user: User, password: str | None, client: Client) -> TokenPair:
+    """Make the account, or open the untouched one. Signing up may be closed: who is invited gets an account."""
+    if password is not None:
+        refuse_weak_password(password, user)
+    user.set_password(password)
+    with transaction.atomic():
+        is_new = user._state.adding
+        if not is_new:
+            user.save(update_fields=["password", "updated_at"])
+        membership, _ = accept_for_user(invitation, user, client)
+        MailedToken.objects.filter(user=user, purpose=MailedToken.Purpose.VERIFY_EMAIL).delete()
+        enqueue("verify_email", email=user.email)
+        if is_new:
+            record(
+                Action.SIGNED_UP,
+                client,
+                "Signed up by an invitation.",
+                workspace_id=invitation.workspace_id,
+                actor=Person(user.id, user.email),
+                resource=("user", user.id),
+                status_code=200,
+            )
+        return issue(_as_now(membership), BY_INVITATION if password is None else BY_PASSWORD, client)
+
+
+def _prove(request: Request, user: User, password: str | None) -> str:
+    """Return how the person has proven to be `user`: the method of their sign-in, or their password."""
+    if request.auth is not None:  # its address is the invitation's
+        return SignIn.objects.values_list("method", flat=True).get(id=request.auth.credential_id)
+    if password is None:
+        raise PasswordRequired()
+    charge_email(LOGIN_BY_EMAIL, request, user.email)  # guessing here is guessing at the login
+    matches = is_hashable(password) and check_password(password, user.password)
+    if not matches or not user.is_active:
+        _record_refusal(user, Client.of(request))
+        raise WrongPassword()
+    if user.has_second_factor:
+        raise SignInRequired()
+    return BY_PASSWORD
+
+
+def _record_refusal(user: User, client: Client) -> None:
+    record(
+        Action.SIGN_IN_FAILED,
+        client,
+        "Password refused while accepting an invitation.",
+        workspace_id=user.last_workspace_id,
+        target=Person(user.id, user.email),
+        resource=("user", user.id),
+        status_code=WrongPassword.status_code,
+    )
+
+
+def _as_now(membership: Membership) -> Membership:
+    """Return the membership with its user and workspace as they are stored now."""
+    return Membership.objects.select_related("user", "workspace").get(id=membership.id)
