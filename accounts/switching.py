@@ -54,7 +54,9 @@ def select(request: Request, workspace_id: str) -> TokenPair:
     It is the workspace of their next login, too. Raises `NotAMember`, `InvalidToken`.
     """
     principal = request.auth
-    membership = enterable(principal.user_id).filter(workspace_id=_id_or_nil(workspace_id)).first()
+    # The lock puts it in order with what ends sign-ins in that workspace, so that none slips in behind it.
+    memberships = enterable(principal.user_id).select_for_update(no_key=True, of=("workspace",))
+    membership = memberships.filter(workspace_id=_id_or_nil(workspace_id)).first()
     if membership is None:
         raise NotAMember()
     pair = tokens.switch(principal, membership.workspace_id, Client.of(request))

@@ -159,7 +159,12 @@ def delete(request: Request, slug: str) -> None:
 def end_all_sign_ins(request: Request) -> tuple[int, int]:
     """End everybody's sign-ins in the caller's workspace, the caller's too. Return how many members had some, and how
     many there were.
+
+    Sign-ins of members that are in another workspace at this moment go on there, and cannot enter this one.
     """
+    workspace = _get_locked(request.auth.workspace_id)
+    workspace.sign_ins_ended_at = timezone.now()
+    workspace.save(update_fields=["sign_ins_ended_at"])
     live = SignIn.objects.live().filter(workspace_id=request.auth.workspace_id)
     ended = list(live.select_for_update(no_key=True).order_by("id").values_list("id", "user_id"))
     SignIn.objects.filter(id__in=[sign_in_id for sign_in_id, _ in ended]).revoke("all_sessions_revoked")

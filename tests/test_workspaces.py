@@ -375,6 +375,22 @@ def test_all_sign_ins_of_the_workspace_end_the_owners_own_too(alice, bob, mallor
     assert (event.action, event.changes) == ("session.all_revoked", {"sign_ins_ended": 3})
 
 
+def test_a_sign_in_that_was_elsewhere_meanwhile_cannot_come_back(alice, acme):
+    elsewhere = make_workspace("elsewhere")
+    Membership.objects.create(user=alice.user, workspace=elsewhere, role="member")
+    moved = bearer(select(bearer(alice.sign_in_again().access_token), elsewhere).json()["access_token"])
+    alice.client.post(URL + "/revoke-all-sessions")
+
+    refused = select(moved, acme)
+    fresh = select(bearer(alice.sign_in_again().access_token), acme)
+
+    assert (refused.status_code, moved.get(URL).json()["slug"], fresh.status_code) == (401, "elsewhere", 200)
+
+
+def select(client: Any, workspace: Workspace) -> Any:
+    return client.post(URL + "/select", {"workspace_id": str(workspace.id)}, format="json")
+
+
 def test_only_owners_end_everybodys_sign_ins(manager, carol):
     for actor in (manager, carol):
         assert actor.client.post(URL + "/revoke-all-sessions").status_code == 403

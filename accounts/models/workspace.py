@@ -46,6 +46,7 @@ class Workspace(models.Model):
         null=True, blank=True, help_text="Null means the deployment's default."
     )
     suspended_at = models.DateTimeField(null=True, blank=True)
+    sign_ins_ended_at = models.DateTimeField(null=True, blank=True)  # sign-ins begun before cannot enter any more
     created_at = models.DateTimeField(default=now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
