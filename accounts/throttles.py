@@ -25,6 +25,12 @@ LOGIN_BY_EMAIL = Limit("login-email", "15/m")
 REFRESH_BY_ADDRESS = Limit("refresh-ip", "100/m")
 REFRESH_BY_TOKEN = Limit("refresh-token", "30/m")
 
+# 10 nonces a minute to one address for a sign-in with Apple; 60 identity tokens from one address. Apple's own words
+# come from few addresses.
+APPLE_NONCE = Limit("apple-nonce-ip", "10/m")
+TOKEN_EXCHANGE = Limit("token-exchange-ip", "60/m")
+APPLE_NOTIFICATION = Limit("apple-notification-ip", "300/m")
+
 # 10 signups an hour from one address, 3 for one email address.
 SIGNUP_BY_ADDRESS = Limit("signup-ip", "10/h")
 SIGNUP_BY_EMAIL = Limit("signup-email", "3/h")
@@ -60,6 +66,11 @@ ACCEPT_BY_INVITATION = Limit("accept-invitation", "10/h")
 
 # Everybody's sign-ins of one workspace can be ended once a minute.
 REVOKE_ALL = Limit("revoke-all-sessions", "1/m")
+
+# 60 a minute from one address of each step of a browser's sign-in by Google or Apple: begin, come back, trade the code.
+OAUTH_START_BY_ADDRESS = Limit("oauth-start-ip", "60/m")
+OAUTH_CALLBACK_BY_ADDRESS = Limit("oauth-callback-ip", "60/m")
+EXCHANGE_BY_ADDRESS = Limit("sso-exchange-ip", "60/m")
 
 # 100 requests an hour from one address without a credential that holds.
 ANONYMOUS = Limit("anonymous", "100/h")

@@ -12,6 +12,7 @@ from accounts.models import Membership
 from accounts.principal import Client
 from accounts.tokens import TokenPair, issue
 from spatialflow.errors import ApiError
+from sso.login import method_of
 from sso.models import LoginCode
 
 CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # SHA-256 in base64url
@@ -77,7 +78,7 @@ def trade(code: str, code_verifier: str, client_state: str, client: Client) -> t
     )
     if membership is None:
         raise InvalidLoginCode()
-    return issue(membership, row.provider, client), row.account_is_new
+    return issue(membership, method_of(row.provider), client), row.account_is_new
 
 
 def challenge_of(code_verifier: str) -> str:

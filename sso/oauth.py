@@ -2,15 +2,13 @@
 
 social-core speaks the protocol. Its backends are subclassed where no setting reaches: state, nonce and PKCE are always
 on and come from our row, requests go out bounded (outbound.py), the id token is verified by our own rules (idtoken.py),
-and nothing runs behind them: who the person is here, sso/login.py says. The session and the settings that social-core
+and no pipeline runs behind them: whose account it is, sso/login.py says. The session and the settings that social-core
 would ask a framework for do not exist, and of the provider's callback it sees the code alone.
 """
 
 import base64
 import hashlib
-import hmac
 import logging
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,16 +16,12 @@ from django.conf import settings
 from social_core.backends.apple import AppleIdAuth
 from social_core.backends.google_openidconnect import GoogleOpenIdConnect
 from social_core.backends.open_id_connect import OpenIdConnectAuth
-from social_core.exceptions import (
-    AuthConfigurationError,
-    AuthCredentialError,
-    SocialAuthBaseException,
-)
+from social_core.exceptions import AuthConfigurationError, AuthCredentialError, SocialAuthBaseException
 from social_core.strategy import BaseStrategy
 
 from spatialflow.errors import ApiError
 from sso.apple import client_secret
-from sso.idtoken import verify
+from sso.idtoken import IdToken, refusal, verify
 from sso.outbound import Answer, ProviderUnavailable, fetch
 from sso.providers import APPLE, GOOGLE, Provider
 
@@ -41,24 +35,56 @@ class CodeRefused(ApiError):
     default_code = "authorization_code_refused"
 
 
-class ProviderMisconfigured(ProviderUnavailable):
-    """The provider does not know us: for the operator, who finds its word in the log."""
+class ServiceRefused(ProviderUnavailable):
+    """The provider does not know us by these settings: its operator finds the reason in the log."""
 
     default_detail = "The sign-in provider refused this service. Its operator has to check the settings."
     default_code = "provider_refused_service"
 
 
 @dataclass(frozen=True)
-class RoundTrip:
-    """The secrets of one visit to a provider. `state` is known once its row is stored."""
+class Secrets:
+    """What binds the legs of one round trip: `nonce` is only needed on the way out, `code` only on the way back."""
 
-    nonce: str
+    state: str
     verifier: str
-    state: str = ""
+    nonce: str = ""
+    code: str = ""
 
-    @classmethod
-    def new(cls) -> "RoundTrip":
-        return cls(secrets.token_urlsafe(32), secrets.token_urlsafe(48))
+
+@dataclass(frozen=True)
+class Grant:
+    """What a provider gave for a code: its verified id token, and Apple's refresh token."""
+
+    id_token: IdToken
+    refresh_token: str
+
+
+def authorization_url(provider: Provider, secrets: Secrets) -> str:
+    """Return where to send the browser: with state, nonce and a PKCE challenge (S256)."""
+    url: str = BACKENDS[provider.name](provider, secrets).auth_url()
+    return url
+
+
+def redeem(provider: Provider, secrets: Secrets) -> Grant:
+    """Trade the provider's code for who signed in. The caller compares the nonce.
+
+    One request, of at most 5 seconds, and a second one where the provider's keys are not at hand. Raises
+    `CodeRefused`, `ServiceRefused`, `ProviderUnavailable` and what `verify` raises.
+    """
+    backend: Any = BACKENDS[provider.name](provider, secrets)
+    try:
+        id_token, answer = backend.auth_complete()
+    except AuthCredentialError:
+        raise CodeRefused() from None
+    except AuthConfigurationError as error:
+        logger.error("%s refuses this service: %s", provider.name, getattr(error, "provider_code", ""))
+        raise ServiceRefused() from None
+    except SocialAuthBaseException as error:
+        logger.warning("%s answered without sense: %s", provider.name, getattr(error, "code", ""))
+        raise ProviderUnavailable() from None
+    refresh_token = answer.get("refresh_token")
+    return Grant(id_token, refresh_token if isinstance(refresh_token, str) else "")
 
 
 def callback_url(provider: Provider) -> str:
@@ -67,7 +93,7 @@ def callback_url(provider: Provider) -> str:
 
 
 class Strategy(BaseStrategy[Any]):
-    """What social-core asks of a framework: no settings, no session, and no pipeline behind the verified token."""
+    """What social-core asks a framework for: nothing is set, and the request holds a code."""
 
     def __init__(self, code: str) -> None:
         super().__init__()
@@ -82,5 +108,85 @@ class Strategy(BaseStrategy[Any]):
     def build_absolute_uri(self, path: str | None = None) -> str:
         return path or ""
 
-    def authenticate(self, backend: Any, *args: Any, **kwargs: Any) -> Any:
-        return backend.id_token, kwargs["response"]
+
+class CodeFlow(OpenIdConnectAuth[Any]):
+    """social-core's OpenID Connect, held to our own row, rules and requests."""
+
+    DEFAULT_USE_PKCE = True  # by S256, which is its default method
+    USE_NONCE = False  # ours is added below: social-core would keep its own in a session
+    TOKEN_ENDPOINT_AUTH_METHOD = "client_secret_post"  # noqa: S105
+
+    def __init__(self, provider: Provider, secrets: Secrets) -> None:
+        super().__init__(Strategy(secrets.code), callback_url(provider))
+        self.provider, self.secrets = provider, secrets
+
+    def authorization_url(self) -> str:
+        return self.provider.authorization_url
+
+    def access_token_url(self) -> str:
+        return self.provider.token_url
+
+    def get_or_create_state(self) -> str:
+        return self.secrets.state
+
+    def validate_state(self) -> str:
+        return self.secrets.state  # its row was found and spent by the one who calls
+
+    def create_code_verifier(self, state: str | None = None) -> str:
+        return self.secrets.verifier
+
+    def get_code_verifier(self, state: str | None = None) -> str:
+        return self.secrets.verifier
+
+    def auth_params(self, state: str | None = None) -> dict[str, str]:
+        return {**super().auth_params(state), "nonce": self.secrets.nonce}
+
+    def request(self, url: str, *, method: str = "GET", data: Any = None, stage: Any = "user_info", **_: Any) -> Any:
+        """Return the answer of a provider that agrees. Raises social-core's name for a refusal, or
+        `ProviderUnavailable`.
+        """
+        answer = fetch(method, url, data)
+        if answer.status != 200:
+            raise self._refusal(answer, stage) or ProviderUnavailable()
+        return answer
+
+    def _refusal(self, answer: Answer, stage: Any) -> SocialAuthBaseException | None:
+        said = answer.json() if 400 <= answer.status < 500 else None
+        refusal: SocialAuthBaseException | None = self.get_provider_error(said, stage=stage, status_code=answer.status)
+        return refusal
+
+    def validate_and_return_id_token(self, id_token: str, access_token: str) -> IdToken:
+        verified = verify(self.provider, id_token)
+        if verified.client_id != self.provider.web_client_id:
+            raise refusal(self.provider, "it was made for an app")
+        if not _fits(verified.claims.get("at_hash"), access_token):
+            raise refusal(self.provider, "the access token beside it is another's")
+        return verified
+
+    def do_auth(self, access_token: str, *args: Any, **kwargs: Any) -> Any:
+        """End here: the access token is of no use, for the id token says all there is to know."""
+        return self.id_token, kwargs["response"]
+
+
+class Google(CodeFlow, GoogleOpenIdConnect[Any]):
+    def get_key_and_secret(self) -> tuple[str, str]:
+        return self.provider.web_client_id, settings.GOOGLE_CLIENT_SECRET
+
+
+class Apple(CodeFlow, AppleIdAuth[Any]):
+    """Asked for name and address, Apple posts its answer as a form (`response_mode`), from its own site."""
+
+    name = "apple-id"
+    DEFAULT_SCOPE = ["name", "email"]
+
+    def get_key_and_secret(self) -> tuple[str, str]:
+        return self.provider.web_client_id, client_secret(self.provider.web_client_id)
+
+
+BACKENDS: dict[str, type[CodeFlow]] = {GOOGLE: Google, APPLE: Apple}
+
+
+def _fits(at_hash: Any, access_token: str) -> bool:
+    """Return whether an id token that names an access token is beside that one (OpenID Connect Core 3.1.3.6, RS256)."""
+    hashed = hashlib.sha256(access_token.encode("utf-8", "surrogatepass")).digest()
+    return at_hash is None or at_hash == base64.urlsafe_b64encode(hashed[:16]).rstrip(b"=").decode()

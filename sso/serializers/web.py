@@ -1,0 +1,53 @@
+"""What the browser's way through a provider takes and gives."""
+
+from rest_framework import serializers
+
+from accounts.serializers.auth import TokenPairSerializer
+
+
+class ProviderSerializer(serializers.Serializer):
+    name = serializers.CharField()
+    display_name = serializers.CharField()
+    authorize_path = serializers.CharField()
+
+
+class ProvidersSerializer(serializers.Serializer):
+    providers = ProviderSerializer(many=True)
+
+
+class AuthorizeSerializer(serializers.Serializer):
+    """The query of `authorize`; its values are judged where they are used."""
+
+    next = serializers.CharField(required=False, allow_blank=True, default="")
+    invite_id = serializers.CharField(required=False, allow_blank=True, default="")
+    invite_token = serializers.CharField(required=False, allow_blank=True, default="")
+    code_challenge = serializers.CharField(required=False, allow_blank=True, default="")
+    code_challenge_method = serializers.CharField(required=False, allow_blank=True, default="")
+    state = serializers.CharField(required=False, allow_blank=True, default="")
+
+
+class AuthorizationUrlSerializer(serializers.Serializer):
+    authorization_url = serializers.CharField()
+
+
+class CallbackSerializer(serializers.Serializer):
+    """Describes what a provider sends back; which of it counts, `round_trips.finish` says."""
+
+    code = serializers.CharField(required=False)
+    state = serializers.CharField(required=False)
+    error = serializers.CharField(required=False)
+    error_description = serializers.CharField(required=False)
+
+
+class FormCallbackSerializer(CallbackSerializer):
+    user = serializers.CharField(required=False)
+
+
+class ExchangeSerializer(serializers.Serializer):
+    code = serializers.CharField(max_length=1000)
+    code_verifier = serializers.CharField(max_length=1000, trim_whitespace=False)
+    state = serializers.CharField(max_length=1000, trim_whitespace=False)
+
+
+class ExchangedSerializer(TokenPairSerializer):
+    created = serializers.BooleanField()

@@ -1,0 +1,142 @@
+"""Signing in by Google or Apple in a browser: which there are, the way out, the way back, and the trade at its end."""
+
+from typing import ClassVar
+
+from django.http import HttpResponse
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import cookies
+from accounts.principal import Client
+from accounts.serializers.auth import token_pair_json
+from accounts.throttles import (
+    EXCHANGE_BY_ADDRESS,
+    OAUTH_CALLBACK_BY_ADDRESS,
+    OAUTH_START_BY_ADDRESS,
+    charged_by_address,
+)
+from spatialflow.api import PublicAPIView
+from spatialflow.errors import ErrorSerializer
+from spatialflow.strict_forms import FormParser, read_fields
+from sso import binding
+from sso.login_codes import trade
+from sso.providers import PROVIDERS
+from sso.round_trips import Wish, begin, finish
+from sso.serializers.web import (
+    AuthorizationUrlSerializer,
+    AuthorizeSerializer,
+    CallbackSerializer,
+    ExchangedSerializer,
+    ExchangeSerializer,
+    FormCallbackSerializer,
+    ProvidersSerializer,
+)
+
+
+class ProvidersView(PublicAPIView):
+    """The providers that this installation is set up for, for a sign-in page to show."""
+
+    rate_limit_exempt = True
+
+    @extend_schema(operation_id="get_oauth_providers", responses=ProvidersSerializer)
+    def get(self, request: Request) -> Response:
+        offered = [
+            provider for provider in (describe() for describe in PROVIDERS.values()) if not provider.missing_for_web
+        ]
+        return Response(
+            {
+                "providers": [
+                    {
+                        "name": provider.name,
+                        "display_name": provider.display_name,
+                        "authorize_path": f"/api/v1/auth/oauth/{provider.name}/authorize",
+                    }
+                    for provider in offered
+                ]
+            }
+        )
+
+
+class AuthorizeView(PublicAPIView):
+    """Begin a sign-in: 200 with the address to send the browser to, and a cookie that binds the answer to it.
+
+    A page of another configured origin fetches this with its credentials included, for that cookie.
+    """
+
+    throttle_classes: ClassVar[list[type]] = []
+
+    @extend_schema(
+        operation_id="oauth_authorize",
+        parameters=[AuthorizeSerializer],
+        responses={200: AuthorizationUrlSerializer, 409: ErrorSerializer},
+    )
+    def get(self, request: Request, provider: str) -> Response:
+        with charged_by_address(OAUTH_START_BY_ADDRESS, request):
+            query = AuthorizeSerializer(data=read_fields(request.META["QUERY_STRING"].encode("latin-1")))
+            query.is_valid(raise_exception=True)
+        browser = binding.browser_secret(request) or binding.new_browser_secret()
+        response = Response({"authorization_url": begin(provider, Wish(**query.validated_data), browser)})
+        binding.bind(response, browser)
+        # Without it a browser drops the cookie of a cross-origin answer; which origins may read it, CORS says.
+        response["Access-Control-Allow-Credentials"] = "true"
+        return response
+
+
+class CallbackView(PublicAPIView):
+    """Where a provider sends the browser back: 302 to the page that began, with `code` and `state`, or with `error`.
+
+    Google comes by GET. Apple posts a form across sites, and its refusals may come by GET.
+    """
+
+    throttle_classes: ClassVar[list[type]] = []
+    parser_classes: ClassVar[list[type]] = [FormParser]
+
+    @extend_schema(
+        operation_id="oauth_callback",
+        parameters=[CallbackSerializer],
+        responses={302: OpenApiResponse(description="Back to the page that began.")},
+    )
+    def get(self, request: Request, provider: str) -> HttpResponse:
+        with charged_by_address(OAUTH_CALLBACK_BY_ADDRESS, request):
+            callback = read_fields(request.META["QUERY_STRING"].encode("latin-1"))
+        return _redirect(request, provider, callback)
+
+    @extend_schema(
+        operation_id="oauth_form_callback",
+        request={FormParser.media_type: FormCallbackSerializer},
+        responses={302: OpenApiResponse(description="Back to the page that began.")},
+    )
+    def post(self, request: Request, provider: str) -> HttpResponse:
+        with charged_by_address(OAUTH_CALLBACK_BY_ADDRESS, request):
+            callback = request.data
+        return _redirect(request, provider, callback)
+
+
+def _redirect(request: Request, provider: str, callback: dict[str, str]) -> HttpResponse:
+    destination = finish(provider, callback, binding.browser_secret(request), Client.of(request))
+    return HttpResponse(status=302, headers={"Location": destination})
+
+
+class ExchangeView(PublicAPIView):
+    """Trade the login code at the end of a browser's sign-in for a token pair: 200, 400, 401, 429.
+
+    The code works once, for whoever holds the verifier of the challenge it was begun with.
+    """
+
+    throttle_classes: ClassVar[list[type]] = []
+
+    @extend_schema(
+        operation_id="sso_exchange",
+        request=ExchangeSerializer,
+        responses={200: ExchangedSerializer, 401: ErrorSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        with charged_by_address(EXCHANGE_BY_ADDRESS, request):
+            body = ExchangeSerializer(data=request.data)
+            body.is_valid(raise_exception=True)
+        wanted = body.validated_data
+        pair, created = trade(wanted["code"], wanted["code_verifier"], wanted["state"], Client.of(request))
+        response = Response({**token_pair_json(pair), "created": created})
+        cookies.set_refresh_cookie(response, pair)
+        return response
