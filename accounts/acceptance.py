@@ -142,7 +142,7 @@ def _record_refusal(user: User, client: Client) -> None:
         Action.SIGN_IN_FAILED,
         client,
         "Password refused while accepting an invitation.",
-        workspace_id=user.last_workspace_id,
+        workspace_id=user.home_workspace_id,
         target=Person(user.id, user.email),
         resource=("user", user.id),
         status_code=WrongPassword.status_code,

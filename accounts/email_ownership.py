@@ -78,4 +78,4 @@ def _move(client: Client, raw_token: str) -> None:
 def _record(client: Client, action: Action, description: str, user: User, **details: Any) -> None:
     person = Person(user.id, user.email)
     about: dict[str, Any] = {"actor": person, "target": person, "resource": ("user", user.id), "status_code": 200}
-    record(action, client, description, workspace_id=user.last_workspace_id, **(about | details))
+    record(action, client, description, workspace_id=user.home_workspace_id, **(about | details))

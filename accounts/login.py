@@ -84,7 +84,7 @@ def _record_failure(user: User | None, client: Client, description: str) -> None
         Action.SIGN_IN_FAILED,
         client,
         description,
-        workspace_id=user.last_workspace_id if user else None,
+        workspace_id=user.home_workspace_id if user else None,
         target=Person(user.id, user.email) if user else NOBODY,
         resource=("user", user.id if user else ""),
         status_code=InvalidCredentials.status_code,

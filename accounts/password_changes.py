@@ -56,7 +56,7 @@ def reset_password(client: Client, raw_token: str, new_password: str) -> None:
             Action.PASSWORD_RESET,
             client,
             "Password reset by a mailed link; every sign-in ended.",
-            workspace_id=user.last_workspace_id,
+            workspace_id=user.home_workspace_id,
             actor=Person(user.id, user.email),
             resource=("user", user.id),
             changes={"sign_ins_ended": ended},

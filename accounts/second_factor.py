@@ -126,7 +126,7 @@ def _spend_recovery_code(user: User, bare_code: str, client: Client) -> bool:
             Action.RECOVERY_CODE_USED,
             client,
             "A recovery code was used.",
-            workspace_id=user.last_workspace_id,
+            workspace_id=user.home_workspace_id,
             actor=Person(user.id, user.email),
             resource=("user", user.id),
         )

@@ -26,8 +26,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # The operations that the service does not have yet. Whoever builds one takes it out here and writes its test.
 NOT_YET = {
-    "auth.accept_invite",
-    "auth.accept_invite_passwordless",
     "auth.apple_nonce",
     "auth.apple_token_exchange",
     "auth.change_password",
@@ -57,17 +55,9 @@ NOT_YET = {
     "account.delete_own_account",
     "account.get_profile",
     "account.update_profile",
-    "workspaces.list_invitations",
-    "workspaces.create_invitation",
-    "workspaces.resend_missing_invitations",
-    "workspaces.cancel_invitation",
-    "workspaces.extend_invitation",
-    "workspaces.resend_invitation",
     "workspaces.delete_saml_config",
     "workspaces.get_saml_config",
     "workspaces.upsert_saml_config",
-    "audit_logs.list",
-    "audit_logs.export",
     "geofences.active_summary",
     "geofences.bulk_create",
     "geofences.list_groups",

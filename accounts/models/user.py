@@ -66,6 +66,14 @@ class User(AbstractBaseUser, PermissionsMixin):
     def has_second_factor(self) -> bool:
         return self.totp_confirmed_at is not None
 
+    @property
+    def home_workspace_id(self) -> uuid.UUID | None:
+        """Where the trail shows what happens to this person while signed in nowhere: the workspace chosen last, else
+        the one joined first.
+        """
+        joined = self.memberships.order_by("created_at", "id").values_list("workspace_id", flat=True)
+        return self.last_workspace_id or joined.first()
+
 
 class MailedToken(models.Model):
     """One secret mailed to a person, known only by its digest; it works once, for one purpose, until it expires.
