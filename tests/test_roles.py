@@ -1,0 +1,133 @@
+"""Who may call what: every operation of the API, tried by every role and by a key with every scope a key can carry.
+
+The table is written by hand, so that a wrong scope at a view, or a role that holds too much, shows here. A new
+operation belongs in it.
+"""
+
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from accounts.models import Workspace
+from accounts.scopes import KEY_SCOPES
+from spatialflow.api import WorkspaceAPIView
+from tests.support.cast import ADDRESSES, Actor, enter
+from tests.support.urls import EXAMPLE_ID, api_patterns
+
+OWNER, MANAGER, FIELD_WORKER, MEMBER, KEY = CALLERS = ("owner", "manager", "field_worker", "member", "key")
+PEOPLE = (OWNER, MANAGER, FIELD_WORKER, MEMBER)
+
+WHO_MAY: dict[tuple[str, ...], str] = {
+    (OWNER,): """
+        DELETE workspaces
+        POST workspaces/revoke-all-sessions
+        GET workspaces/api-keys
+        DELETE workspaces/api-keys/<key_id>
+    """,
+    (OWNER, MANAGER): """
+        PUT workspaces
+        PATCH workspaces
+        PATCH workspaces/members/<user_id>
+        DELETE workspaces/members/<user_id>
+        GET workspaces/invitations
+        POST workspaces/invitations
+        POST workspaces/invitations/resend-missing
+        PATCH workspaces/invitations/<invite_id>
+        DELETE workspaces/invitations/<invite_id>
+        POST workspaces/invitations/<invite_id>/resend
+        GET audit-logs
+        GET audit-logs/export
+    """,
+    PEOPLE: """
+        GET account/me
+        PUT account/me
+        DELETE account/me
+        GET account/api-keys
+        POST account/api-keys
+        GET account/api-keys/expiring
+        GET account/api-keys/<key_id>
+        PUT account/api-keys/<key_id>
+        DELETE account/api-keys/<key_id>
+        POST account/api-keys/<key_id>/regenerate
+        POST account/api-keys/<key_id>/rotate
+        PATCH account/api-keys/<key_id>/expiration
+        GET auth/me
+        POST auth/logout
+        GET auth/sessions
+        POST auth/sessions/revoke-others
+        DELETE auth/sessions/<session_id>
+        POST auth/totp
+        DELETE auth/totp
+        POST auth/totp/confirm
+        POST auth/totp/recovery-codes
+        POST auth/resend-verification-authenticated
+        POST auth/change-password
+        POST auth/change-email
+        GET workspaces
+        POST workspaces
+        GET workspaces/usage
+        GET workspaces/available
+        POST workspaces/select
+        GET workspaces/mobile/bootstrap
+        POST workspaces/mobile/select
+        POST workspaces/leave
+        GET workspaces/members
+    """,
+    (*PEOPLE, KEY): """
+        GET geofences
+        GET geofences/<geofence_id>
+    """,
+    (OWNER, MANAGER, FIELD_WORKER, KEY): """
+        POST geofences
+        PUT geofences/<geofence_id>
+        DELETE geofences/<geofence_id>
+    """,
+    (KEY,): """
+        GET account/api-keys/current
+    """,
+}
+TABLE = {line.strip(): set(callers) for callers, lines in WHO_MAY.items() for line in lines.strip().splitlines()}
+
+
+def operations() -> dict[str, tuple[str, str]]:
+    """Return method and path of every operation that needs a scope, by how the table writes it."""
+    found = {}
+    for route, pattern in api_patterns():
+        view = pattern.callback.view_class
+        if issubclass(view, WorkspaceAPIView):
+            written = route.removeprefix("/api/v1/").replace("<str:", "<")
+            for method in view.scopes:
+                if hasattr(view, method.lower()):
+                    path = "/".join(EXAMPLE_ID if part.startswith("<") else part for part in route.split("/"))
+                    found[f"{method} {written}"] = (method, path)
+    return found
+
+
+def person(role: str, workspace: Workspace) -> Actor:
+    ADDRESSES.setdefault(role, f"{role}@acme.test")
+    return enter(role, role, workspace)
+
+
+def lacks_the_scope(client: Any, method: str, path: str) -> bool:
+    """Return whether the caller is refused for the scope; what the call did is undone."""
+    with transaction.atomic():
+        response = client.generic(method, path, "{}", content_type="application/json")
+        transaction.set_rollback(True)
+    assert response.status_code not in (401, 429) and response.status_code < 500, (method, path, response.content)
+    challenge = response.get("WWW-Authenticate", "")
+    return response.status_code == 403 and 'error="insufficient_scope", scope=' in challenge
+
+
+def test_the_table_has_every_operation():
+    assert operations().keys() == TABLE.keys()
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_each_caller_may_call_what_the_table_says(acme, caller):
+    actor = person(OWNER if caller == KEY else caller, acme)
+    client = actor.key_client(list(KEY_SCOPES)) if caller == KEY else actor.client
+
+    allowed = {name for name, operation in operations().items() if not lacks_the_scope(client, *operation)}
+
+    assert allowed == {name for name, callers in TABLE.items() if caller in callers}
