@@ -4,9 +4,11 @@ import ipaddress
 import re
 
 from django.db import connection
+from rest_framework import status
 
-from accounts.models import SignIn
+from accounts.models import SignIn, User
 from accounts.outbox import sealed
+from spatialflow.errors import ApiError
 
 # The first that occurs names it: most browsers also claim to be the ones below them.
 PROGRAMS = (
@@ -38,8 +40,15 @@ def _first(names: tuple[tuple[str, str], ...], user_agent: str) -> str | None:
 # A person's first sign-in is no news: over no rows `bool_or` is null, and nothing is sent. One statement, so that
 # noticing costs a login no further trip to the database and the notice stands and falls with the sign-in. Versions do
 # not count: a browser that was updated is the same device.
+#
+# The user's row is locked as it was when the password was checked. Whoever replaces the password, or sets up a second
+# factor, locks it too and then ends every sign-in, so a sign-in by what sufficed before comes before that, and ends, or
+# does not come to be.
 BEGIN = """
-WITH earlier AS (
+WITH holder AS (
+    SELECT id FROM accounts_user WHERE id = %(user_id)s AND password = %(password)s AND is_active
+        AND totp_confirmed_at IS NOT DISTINCT FROM %(totp_confirmed_at)s::timestamptz FOR NO KEY UPDATE
+), earlier AS (
     SELECT bool_or(
         ip <<= %(network)s::inet
         AND regexp_replace(user_agent, '[0-9.]+', '', 'g') = regexp_replace(%(client)s, '[0-9.]+', '', 'g')
@@ -47,19 +56,31 @@ WITH earlier AS (
     FROM accounts_signin WHERE user_id = %(user_id)s
 ), notice AS (
     INSERT INTO accounts_outgoingmail (kind, parameters, created_at, attempts, not_before)
-    SELECT 'new_device', %(parameters)s, now(), 0, now() FROM earlier WHERE NOT knows_the_device
+    SELECT 'new_device', %(parameters)s, now(), 0, now() FROM earlier, holder WHERE NOT knows_the_device
 )
-INSERT INTO accounts_signin ({columns}) VALUES ({values})
+INSERT INTO accounts_signin ({columns}) SELECT {values} FROM holder
 """
 
 
-def begin(sign_in: SignIn) -> None:
-    """Save a new sign-in; where its user has signed in before but never from such a client and network, mail them."""
+class AccountChanged(ApiError):
+    """The password was replaced, or the account suspended, between the check and the sign-in: as if never right."""
+
+    status_code = status.HTTP_401_UNAUTHORIZED
+    default_detail = "Invalid credentials"
+    default_code = "invalid_credentials"
+
+
+def begin(sign_in: SignIn, user: User) -> None:
+    """Save a new sign-in of `user`, as they were when they proved who they are; where they have signed in before but
+    never from such a client and network, mail them. Raises `AccountChanged`.
+    """
     row = {
         field.column: field.get_db_prep_save(getattr(sign_in, field.attname), connection)
         for field in SignIn._meta.concrete_fields
     }
     noticed = {
+        "password": user.password,
+        "totp_confirmed_at": user.totp_confirmed_at,
         "network": str(neighbourhood(sign_in.ip)),
         "client": sign_in.user_agent,
         "parameters": sealed(
@@ -72,6 +93,8 @@ def begin(sign_in: SignIn) -> None:
     values = ", ".join(f"%({name})s" for name in row)
     with connection.cursor() as cursor:
         cursor.execute(BEGIN.format(columns=", ".join(row), values=values), {**row, **noticed})
+        if cursor.rowcount == 0:
+            raise AccountChanged()
     sign_in._state.adding = False
 
 

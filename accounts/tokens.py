@@ -200,7 +200,9 @@ class TokenPair:
 
 
 def issue(membership: Membership, method: str, client: Client) -> TokenPair:
-    """Begin a new sign-in of the membership's user, proven by `method`, and return its first token pair."""
+    """Begin a new sign-in of the membership's user, proven by `method`, and return its first token pair. Raises
+    `AccountChanged` where the user is not as loaded any more: a password reset overtook the sign-in.
+    """
     now = timezone.now()
     sign_in = SignIn(
         user_id=membership.user_id,
@@ -213,7 +215,7 @@ def issue(membership: Membership, method: str, client: Client) -> TokenPair:
         user_agent=client.user_agent,
         expires_at=now + settings.REFRESH_TOKEN_LIFETIME,
     )
-    begin(sign_in)
+    begin(sign_in, membership.user)
     logger.info("sign-in %s of user %s by %s from %s", sign_in.id, membership.user_id, method, client.ip)
     record(
         Action.SIGNED_IN,
