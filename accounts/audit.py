@@ -41,6 +41,8 @@ class Action(StrEnum):
     SECOND_FACTOR_DISABLED = "account.second_factor_disabled"
     RECOVERY_CODES_REPLACED = "account.recovery_codes_replaced"
     RECOVERY_CODE_USED = "account.recovery_code_used"
+    IDENTITY_LINKED = "account.identity_linked"
+    IDENTITY_UNLINKED = "account.identity_unlinked"
     ACCOUNT_DELETED = "account.deleted"
     ACCOUNT_SUSPENDED = "account.suspended"
     ACCOUNT_REINSTATED = "account.reinstated"

@@ -1,16 +1,34 @@
 """The linking policy, and nothing else: whose account an identity opens that a provider vouches for.
 
 An identity is (provider, subject). Once it is bound, only that counts: an address that changes at the provider changes
-nothing here. An unknown one binds by its address only where that is verified on both sides; an account whose address
-nobody has verified may have been made by somebody else in wait for its owner, so it is neither handed over nor made
-trustworthy: its owner resets its password by mail first, which shuts out whoever knew the old one.
+nothing here. An unknown one binds by its address only where both sides have verified it. An account whose address
+nobody has verified may have been made by somebody else in wait for the owner: it is neither handed over nor made
+trustworthy by the owner's sign-in. The owner resets its password by mail first, which shuts out whoever knew the old
+one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from accounts.models import Invitation, Membership
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from rest_framework import status
+from social_django.models import UserSocialAuth
+
+from accounts.audit import Action, Person, record
+from accounts.invitations import InviteEmailMismatch, accept_for_user
+from accounts.login import membership_to_enter
+from accounts.models import Invitation, Membership, User
+from accounts.outbox import enqueue
 from accounts.principal import Client
+from accounts.signup import SignupClosed
 from accounts.tokens import TokenPair, issue
+from accounts.workspaces import create_workspace, personal_workspace_name
+from spatialflow.errors import ApiError, Conflict
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -19,44 +37,224 @@ class Identity:
 
     provider: str
     subject: str
-    email: str | None  # canonical; None where the provider names none or nothing that is an address
+    email: str | None  # canonical; None where the provider names nothing that is an address
     email_is_verified: bool
     name: str = ""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """The account that an identity opened, in the workspace where its sign-in begins."""
+    """The account that an identity opens, in the workspace where its sign-in begins."""
 
     membership: Membership
     created: bool
     consumed_invite_id: str | None = None
     already_member: bool | None = None
-    role: str | None = None
 
 
-def refuse_hopeless(identity: Identity, invitation: Invitation | None = None, *, may_create: bool = True) -> None:
-    """Raise what `enter` would raise; nothing is written, so that whatever can be used once is left for a second try."""
+class AccountRefused(ApiError):
+    """The identity names an account that it does not open; `user` is for the audit trail."""
+
+    def __init__(self, user: User) -> None:
+        super().__init__()
+        self.user = user
 
 
-def enter(
-    identity: Identity, client: Client, *, invitation: Invitation | None = None, may_create: bool = True
-) -> Entry:
-    """Return the account and workspace that an identity opens, without signing in: the browser's code is traded later.
+class AccountInactive(AccountRefused):
+    status_code = status.HTTP_401_UNAUTHORIZED
+    default_detail = "This account is deactivated. Ask the operator of this service."
+    default_code = "account_inactive"
 
-    Binds the identity, makes the account, and spends the invitation where that is due. Raises ...
-    """
-    raise NotImplementedError
+
+class EmailMissing(ApiError):
+    """Apple names the address the first time only; later the subject has to be known."""
+
+    status_code = status.HTTP_401_UNAUTHORIZED
+    default_detail = (
+        "The provider did not say your email address, and it does not sign in to any account here yet. Remove this app "
+        "from your account at the provider, then sign in again and share the address."
+    )
+    default_code = "email_missing"
+
+
+class EmailUnverifiedAtProvider(Conflict):
+    default_detail = "Your email address is not verified at the provider. Verify it there, then sign in again."
+    default_code = "email_not_verified_at_provider"
+
+
+class EmailUnverifiedHere(AccountRefused):
+    status_code = status.HTTP_409_CONFLICT
+    default_detail = (
+        "There is an account with your email address that nobody has proven to own. Set a new password for it with "
+        "POST /api/v1/auth/forgot-password, or where it has none, answer its verification mail; then sign in again."
+    )
+    default_code = "email_not_verified_here"
+
+
+class AnotherIdentityLinked(AccountRefused):
+    """Addresses are given to somebody else at times: a new subject with a known address may be a stranger."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_detail = (
+        "Your account here is linked to another account at this provider. Sign in with that or with your password, "
+        "disconnect it, then sign in again."
+    )
+    default_code = "another_identity_linked"
+
+
+class NewAccountUnconfirmed(Conflict):
+    default_detail = "There is no account for you here yet. Send this again with confirm_new_account true to make one."
+    default_code = "confirm_new_account"
 
 
 def sign_in(
     identity: Identity, client: Client, *, invitation: Invitation | None = None, may_create: bool = True
 ) -> tuple[Entry, TokenPair]:
     """Enter and sign in at once, as apps do. Raises what `enter` raises."""
-    entry = enter(identity, client, invitation=invitation, may_create=may_create)
-    return entry, issue(entry.membership, method_of(identity.provider), client)
+
+    def attempt() -> tuple[Entry, TokenPair]:
+        entry = _enter(identity, client, invitation, may_create)
+        return entry, issue(entry.membership, method_of(identity.provider), client)
+
+    return _settle(attempt, identity, client)
 
 
 def method_of(provider: str) -> str:
     """Return what a sign-in by this provider is called: every workspace's own provider is SAML."""
     return "saml" if provider.startswith("saml-") else provider
+
+
+def enter(
+    identity: Identity, client: Client, *, invitation: Invitation | None = None, may_create: bool = True
+) -> Entry:
+    """Return the account and workspace that an identity opens, without signing in.
+
+    Binds the identity, makes the account and spends the invitation where that is due: all of it or nothing. Raises
+    `AccountInactive`, `EmailMissing`, `EmailUnverifiedAtProvider`, `EmailUnverifiedHere`, `AnotherIdentityLinked`,
+    `InviteEmailMismatch`, `NotPending`, `SignupClosed`, `NoWorkspace`, and unless `may_create` an account that nobody
+    was invited to, `NewAccountUnconfirmed`.
+    """
+    return _settle(lambda: _enter(identity, client, invitation, may_create), identity, client)
+
+
+def refuse_hopeless(
+    identity: Identity, client: Client, *, invitation: Invitation | None = None, may_create: bool = True
+) -> None:
+    """Raise what `enter` would raise; change nothing. So whatever works once is left for a second try."""
+    _settle(lambda: _find_account(identity, invitation, may_create), identity, client)
+
+
+def _settle(attempt: Callable[[], Result], identity: Identity, client: Client) -> Result:
+    """Return what an attempt does, or where its rows collide with another's, what it does once those are there.
+
+    Two first sign-ins of one person at once: the unique keys let one through, and the other finds what that one made.
+    """
+    try:
+        try:
+            with transaction.atomic():
+                return attempt()
+        except IntegrityError:
+            with transaction.atomic():
+                return attempt()
+    except AccountRefused as refusal:
+        _record_refusal(refusal, identity, client)
+        raise
+
+
+def _enter(identity: Identity, client: Client, invitation: Invitation | None, may_create: bool) -> Entry:
+    user = _find_account(identity, invitation, may_create)
+    created = user is None
+    if user is None:
+        user = User(email=identity.email, name=identity.name, email_verified_at=timezone.now())
+        user.set_unusable_password()
+        user.save(force_insert=True)
+    # Before the first audit event: whoever waits here for another must not hold up the trail.
+    is_bound = _bind(identity, user)
+    already_member = None
+    if invitation is not None:
+        membership, already_member = accept_for_user(invitation, user, client)
+    elif created:
+        membership = create_workspace(user, personal_workspace_name(user), client)
+        User.objects.filter(id=user.id).update(last_workspace_id=membership.workspace_id)
+    else:
+        membership = membership_to_enter(user, client)
+    if created:
+        _record(Action.SIGNED_UP, f"Signed up by {method_of(identity.provider)}.", identity, membership, client)
+    elif is_bound:
+        _record(Action.IDENTITY_LINKED, "An identity was linked to the account.", identity, membership, client)
+        enqueue("identity_linked", user_id=str(user.id), provider=identity.provider)
+    return Entry(membership, created, str(invitation.id) if invitation else None, already_member)
+
+
+def _find_account(identity: Identity, invitation: Invitation | None, may_create: bool) -> User | None:
+    """Return the account that an identity opens, or None where one may be made. Raises what `enter` raises."""
+    user = _find_bound(identity) or _find_by_address(identity)
+    if user is not None and not user.is_active:
+        raise AccountInactive(user)
+    if invitation is not None and invitation.email != (user.email if user else identity.email):
+        raise InviteEmailMismatch()
+    if user is None and invitation is None:
+        if not may_create:
+            raise NewAccountUnconfirmed()
+        if not settings.SIGNUP_IS_OPEN:
+            raise SignupClosed()
+    return user
+
+
+def _find_bound(identity: Identity) -> User | None:
+    bound = UserSocialAuth.objects.filter(provider=identity.provider, uid=identity.subject)
+    found = bound.select_related("user").first()
+    return found.user if found else None
+
+
+def _find_by_address(identity: Identity) -> User | None:
+    """Return the account with the address of an identity that is not bound, if it may be."""
+    if identity.email is None:
+        raise EmailMissing()
+    if not identity.email_is_verified:
+        raise EmailUnverifiedAtProvider()
+    user = User.objects.filter(email=identity.email).first()
+    if user is None:
+        return None
+    if user.email_verified_at is None:
+        raise EmailUnverifiedHere(user)
+    if UserSocialAuth.objects.filter(user=user, provider=identity.provider).exists():
+        raise AnotherIdentityLinked(user)
+    return user
+
+
+def _bind(identity: Identity, user: User) -> bool:
+    """Bind an identity unless it is bound; return whether that was done. What the provider issued is not kept."""
+    key = {"provider": identity.provider, "uid": identity.subject}
+    if UserSocialAuth.objects.filter(user=user, **key).exists():
+        return False
+    UserSocialAuth.objects.create(user=user, **key)
+    if not user.name and identity.name:
+        User.objects.filter(id=user.id, name="").update(name=identity.name)
+    return True
+
+
+def _record(action: Action, description: str, identity: Identity, membership: Membership, client: Client) -> None:
+    record(
+        action,
+        client,
+        description,
+        workspace_id=membership.workspace_id,
+        actor=Person(membership.user_id, membership.user.email),
+        resource=("user", membership.user_id),
+        changes={"provider": identity.provider},
+        status_code=status.HTTP_200_OK,
+    )
+
+
+def _record_refusal(refusal: AccountRefused, identity: Identity, client: Client) -> None:
+    record(
+        Action.SIGN_IN_FAILED,
+        client,
+        "An identity of a provider was refused.",
+        workspace_id=refusal.user.last_workspace_id,
+        target=Person(refusal.user.id, refusal.user.email),
+        resource=("user", refusal.user.id),
+        changes={"provider": identity.provider, "reason": refusal.default_code},
+        status_code=refusal.status_code,
+    )
