@@ -76,6 +76,7 @@ def accept_by_link(
         if needs_password and password is None:
             raise PasswordRequired()
         return _enter_new_account(invitation, user or User(email=invitation.email), password, client)
+    find_open(invite_id, token)  # who lost a race to the first acceptance hears of that, not of a password
     method = _prove(request, user, password)
     with transaction.atomic():
         membership, _ = accept_for_user(invitation, user, client)

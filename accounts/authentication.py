@@ -37,7 +37,7 @@ def refuse_two_credentials(request: Request) -> None:
 # compiling it costs more than running it.
 FIND_SIGN_IN = """
 SELECT u.email, u.email_verified_at IS NOT NULL, m.role, w.plan,
-       w.requires_second_factor AND u.totp_confirmed_at IS NULL AND s.method = 'password'
+       w.requires_second_factor AND u.totp_confirmed_at IS NULL AND s.method IN ('password', 'invitation')
 FROM accounts_signin s
 JOIN accounts_user u ON u.id = s.user_id
 JOIN accounts_membership m ON m.user_id = s.user_id AND m.workspace_id = s.workspace_id
