@@ -1,9 +1,12 @@
 """The end of an account, by its owner: everything personal goes, what others share stays."""
 
+import itertools
 import uuid
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q
 from rest_framework.request import Request
 
 from accounts.audit import Action, erase_person, record_for
@@ -14,6 +17,14 @@ from accounts.scopes import Role
 from accounts.tokens import InvalidToken
 from accounts.usage import forget_who_used
 from spatialflow.errors import Conflict
+
+
+class Member(NamedTuple):
+    """Somebody's place in a workspace."""
+
+    workspace_id: uuid.UUID
+    user_id: uuid.UUID
+    role: str
 
 
 class SoleOwner(Conflict):
@@ -43,62 +54,78 @@ def delete_account(request: Request) -> None:
     """
     user_id = request.auth.user_id
     workspaces = _lock_workspaces(user_id)
-    user = User.objects.select_for_update().filter(id=user_id).first()
+    user = User.objects.select_for_update(no_key=True).filter(id=user_id).first()
     if user is None:  # by another request at this moment
         raise InvalidToken()
-    if {workspace.id for workspace in workspaces} != set(_workspace_ids(user_id)):
-        raise MembershipChanged()
-    shared = _shared(user_id, workspaces)
-    for workspace in workspaces:
-        if workspace.id in shared:
-            membership_ended.run(user_id, workspace.id)
-            record_for(request, Action.ACCOUNT_DELETED, "A member deleted their account.", workspace_id=workspace.id)
-        else:
-            _delete_workspace(request, workspace)
-    account_ended.run(user_id)
-    forget_who_used(SignIn.objects.filter(user=user).values("id"))
+    members = _members(user_id, workspaces)
+    shared = _shared(user_id, workspaces, members)
+    _end_credentials(user, workspaces)
     Invitation.objects.filter(email=user.email).delete()
     enqueue("account_deleted", email=user.email)
+    for workspace in workspaces:
+        _record(request, workspace, workspace.id in shared)
+    # Only now is nobody added any more: whoever adds a member also appends to the trail, where they wait for this end.
+    if _members(user_id, workspaces) != members:
+        raise MembershipChanged()
+    for workspace in workspaces:
+        if workspace.id not in shared:
+            CredentialUsage.objects.filter(workspace_id=workspace.id).delete()
+            workspace.delete()
     user.delete()
     erase_person(user_id, user.email)
 
 
-def _workspace_ids(user_id: uuid.UUID) -> QuerySet[Membership, uuid.UUID]:
+def _lock_workspaces(user_id: uuid.UUID) -> list[Workspace]:
+    """Return the person's workspaces, in which no role changes and nobody leaves until the end. Always before the
+    person's own row, and in one order, so that nobody waits in a circle.
+    """
+    own = Workspace.objects.filter(id__in=list(_own_ids(user_id)))
+    return list(own.select_for_update(no_key=True).order_by("id"))
+
+
+def _own_ids(user_id: uuid.UUID) -> Iterable[uuid.UUID]:
     return Membership.objects.filter(user_id=user_id).values_list("workspace_id", flat=True)
 
 
-def _lock_workspaces(user_id: uuid.UUID) -> list[Workspace]:
-    """Return the person's workspaces, to which nobody can be added until the end: a new membership waits for them.
-
-    Always before the person's own row, and in one order, so that nobody waits in a circle.
-    """
-    own = Workspace.objects.filter(id__in=list(_workspace_ids(user_id)))
-    return list(own.select_for_update().order_by("id"))
+def _members(user_id: uuid.UUID, workspaces: list[Workspace]) -> set[Member]:
+    """Return everybody in these workspaces, and the person wherever they are."""
+    concerned = Membership.objects.filter(Q(user_id=user_id) | Q(workspace__in=workspaces))
+    return set(itertools.starmap(Member, concerned.values_list("workspace_id", "user_id", "role")))
 
 
-def _shared(user_id: uuid.UUID, workspaces: list[Workspace]) -> set[uuid.UUID]:
-    """Return the ids of those that others belong to as well. Raises `SoleOwner`."""
-    everybody = list(Membership.objects.filter(workspace__in=workspaces).values_list("workspace_id", "user_id", "role"))
-    shared = {place for place, member_id, _ in everybody if member_id != user_id}
-    owners = {
-        w.id: [member for place, member, role in everybody if (place, role) == (w.id, Role.OWNER)] for w in workspaces
-    }
-    orphaned = [
-        workspace.slug for workspace in workspaces if workspace.id in shared and owners[workspace.id] == [user_id]
-    ]
+def _shared(user_id: uuid.UUID, workspaces: list[Workspace], members: set[Member]) -> set[uuid.UUID]:
+    """Return the ids of the workspaces that others belong to as well. Raises `SoleOwner`."""
+    shared = {member.workspace_id for member in members if member.user_id != user_id}
+    owned = {member.workspace_id for member in members if member.role == Role.OWNER and member.user_id == user_id}
+    kept = {member.workspace_id for member in members if member.role == Role.OWNER and member.user_id != user_id}
+    orphaned = sorted(workspace.slug for workspace in workspaces if workspace.id in shared & owned - kept)
     if orphaned:
-        raise SoleOwner(sorted(orphaned))
+        raise SoleOwner(orphaned)
     return shared
 
 
-def _delete_workspace(request: Request, workspace: Workspace) -> None:
-    workspace_id = workspace.id
-    CredentialUsage.objects.filter(workspace_id=workspace_id).delete()
-    workspace.delete()
-    record_for(
-        request,
-        Action.WORKSPACE_DELETED,
-        "Workspace deleted together with the account of its only member.",
-        workspace_id=workspace_id,
-        resource=("workspace", workspace_id),
-    )
+def _end_credentials(user: User, workspaces: list[Workspace]) -> None:
+    """End sign-ins and keys, which go with the user's row, and forget where they were used from.
+
+    Before anything is appended to the trail: others change these rows first and append then, too.
+    """
+    for workspace in workspaces:
+        membership_ended.run(user.id, workspace.id)
+    account_ended.run(user.id)
+    own = SignIn.objects.filter(user=user)
+    own.revoke("account_deleted")
+    forget_who_used(own.values("id"))
+
+
+def _record(request: Request, workspace: Workspace, is_shared: bool) -> None:
+    """Record the end of the account where others see it, and of a workspace that ends with it."""
+    if is_shared:
+        record_for(request, Action.ACCOUNT_DELETED, "A member deleted their account.", workspace_id=workspace.id)
+    else:
+        record_for(
+            request,
+            Action.WORKSPACE_DELETED,
+            "Workspace deleted together with the account of its only member.",
+            workspace_id=workspace.id,
+            resource=("workspace", workspace.id),
+        )

@@ -16,6 +16,8 @@ from rest_framework.response import Response
 
 logger = logging.getLogger(__name__)
 
+FOREIGN_KEY_VIOLATION = "23503"  # SQLSTATE
+
 
 class ErrorSerializer(serializers.Serializer):
     """The shape of every error body, for the API's description."""
@@ -57,6 +59,13 @@ class Conflict(ApiError):
     status_code = status.HTTP_409_CONFLICT
     default_detail = "The request conflicts with what is stored."
     default_code = "conflict"
+
+
+class DeletedMeanwhile(Conflict):
+    """A row that the request stands on was there when it began: another request deleted it."""
+
+    default_detail = "What this request is about was deleted at the same moment. Look again before you repeat it."
+    default_code = "deleted_meanwhile"
 
 
 class PayloadTooLarge(ApiError):
@@ -103,6 +112,9 @@ def _as_api_error(error: Exception, context: dict[str, Any]) -> exceptions.APIEx
     if isinstance(error, OperationalError | InterfaceError):
         logger.error("database unavailable in %s: %s", view, type(error).__name__)
         return Unavailable()
+    if getattr(error.__cause__, "sqlstate", None) == FOREIGN_KEY_VIOLATION:
+        logger.warning("a row was deleted during %s", view)
+        return DeletedMeanwhile()
     logger.error("unforeseen error in %s", view, exc_info=error if not isinstance(error, DatabaseError) else None)
     if isinstance(error, DatabaseError):  # its text quotes the row it failed on, which may hold personal data
         logger.error("%s in %s, SQLSTATE %s", type(error).__name__, view, getattr(error.__cause__, "sqlstate", None))

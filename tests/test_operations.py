@@ -60,7 +60,9 @@ def test_a_sign_in_that_was_under_way_is_not_revived_either(alice, anyone):
 
 def test_links_mailed_before_are_dead(alice):
     moments = {"expires_at": timezone.now() + timezone.timedelta(hours=1)}
-    MailedToken.objects.create(user=alice.user, purpose="reset_password", digest=b"x", email=alice.user.email, **moments)
+    MailedToken.objects.create(
+        user=alice.user, purpose="reset_password", digest=b"x", email=alice.user.email, **moments
+    )
 
     call_command("suspend_user", "alice@acme.test")
 
