@@ -25,6 +25,8 @@ CHECKS = [
     "response_schema_conformance",
 ]
 UNDESCRIBED = {"/api/v1/openapi.json", "/api/v1/docs"}
+# Trying these would leave nothing to try the others with.
+FAREWELLS = {"logout", "revoke_all_sessions", "delete_account"}
 
 
 def test_every_address_of_the_api_is_described():
@@ -84,15 +86,15 @@ def test_as_a_person_nothing_crashes_and_every_answer_is_described(server, alice
         server,
         tmp_path,
         f"Authorization: Bearer {alice.pair.access_token}",
-        "--exclude-operation-id",
-        "logout",
+        *(option for name in sorted(FAREWELLS) for option in ("--exclude-operation-id", name)),
         "--exclude-tag",
         "geofences",
     )
 
-    assert_all_tried(
-        run, lambda operation: "geofences" not in operation["tags"] and operation["operationId"] != "logout"
-    )
+    def chosen(operation: dict[str, Any]) -> bool:
+        return "geofences" not in operation["tags"] and operation["operationId"] not in FAREWELLS
+
+    assert_all_tried(run, chosen)
 
 
 @pytest.mark.django_db(transaction=True)

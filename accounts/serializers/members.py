@@ -13,8 +13,8 @@ class MemberSerializer(serializers.Serializer):
     name = serializers.CharField(source="user.name")
     role = serializers.ChoiceField(list(Role))
     joined_at = serializers.DateTimeField(source="created_at")
-    tracking_state = serializers.ReadOnlyField(default=None)
-    last_location_at = serializers.ReadOnlyField(default=None)
+    tracking_state = serializers.CharField(allow_null=True, default=None)
+    last_location_at = serializers.DateTimeField(allow_null=True, default=None)
 
 
 class MemberListSerializer(serializers.Serializer):
