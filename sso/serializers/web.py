@@ -15,15 +15,22 @@ class ProvidersSerializer(serializers.Serializer):
     providers = ProviderSerializer(many=True)
 
 
+class Text(serializers.CharField):
+    """A parameter as it was sent, blanks and all; empty is absent."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False, allow_blank=True, default="", trim_whitespace=False)
+
+
 class AuthorizeSerializer(serializers.Serializer):
     """The query of `authorize`; its values are judged where they are used."""
 
-    next = serializers.CharField(required=False, allow_blank=True, default="")
-    invite_id = serializers.CharField(required=False, allow_blank=True, default="")
-    invite_token = serializers.CharField(required=False, allow_blank=True, default="")
-    code_challenge = serializers.CharField(required=False, allow_blank=True, default="")
-    code_challenge_method = serializers.CharField(required=False, allow_blank=True, default="")
-    state = serializers.CharField(required=False, allow_blank=True, default="")
+    next = Text()
+    invite_id = Text()
+    invite_token = Text()
+    code_challenge = Text()
+    code_challenge_method = Text()
+    state = Text()
 
 
 class AuthorizationUrlSerializer(serializers.Serializer):

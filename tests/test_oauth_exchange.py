@@ -1,0 +1,140 @@
+"""Trading the login code at the end of a browser's sign-in: once, by whoever holds the verifier, within a minute."""
+
+import time
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from accounts.models import AuditEvent, SignIn, User
+from sso.login_codes import challenge_of
+from sso.models import LoginCode
+from tests.support.cast import Actor
+from tests.support.oauth import CLIENT_STATE, VERIFIER, exchange
+from tests.support.race import at_once, call
+
+pytestmark = pytest.mark.django_db
+
+INVALID = {
+    "detail": "This login code is invalid, expired or already used. Begin the sign-in again.",
+    "error_code": "invalid_login_code",
+}
+
+
+def code_of(person: Actor) -> str:
+    """Return a login code of a person who has just come back from Google."""
+    return LoginCode.objects.issue(
+        user_id=person.user.id,
+        workspace_id=person.workspace.id,
+        provider="google",
+        code_challenge=challenge_of(VERIFIER),
+        client_state=CLIENT_STATE,
+    )
+
+
+def test_a_code_is_traded_for_a_pair(anyone: APIClient, bob: Actor):
+    response = exchange(anyone, code_of(bob))
+
+    body = response.json()
+    assert response.status_code == 200
+    assert (body["created"], body["user"]["email"], body["user"]["workspace_role"]) == (
+        False,
+        bob.user.email,
+        "field_worker",
+    )
+    assert response.cookies["spatialflow_refresh"]["samesite"] == "Strict"
+    assert SignIn.objects.filter(user=bob.user, method="google").count() == 1
+    assert AuditEvent.objects.filter(action="auth.signed_in", actor_id=bob.user.id).latest("sequence").description == (
+        "Signed in by google."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "error_code"),
+    [
+        ({"code_verifier": VERIFIER + "x"}, "pkce_failed"),
+        ({"code_verifier": challenge_of(VERIFIER)}, "pkce_failed"),
+        ({"code_verifier": "é" * 43}, "pkce_failed"),
+        ({"state": "another"}, "state_mismatch"),
+        ({"state": CLIENT_STATE.upper()}, "state_mismatch"),
+    ],
+)
+def test_whoever_did_not_begin_spends_the_code_for_nothing(anyone: APIClient, bob: Actor, changed, error_code):
+    code = code_of(bob)
+
+    response = exchange(anyone, code, **changed)
+
+    assert (response.status_code, response.json()["error_code"]) == (400, error_code)
+    assert LoginCode.objects.count() == 0
+    assert (exchange(anyone, code).status_code, exchange(anyone, code).json()) == (401, INVALID)
+    event = AuditEvent.objects.get(action="auth.sign_in_failed")
+    assert (event.target_id, event.changes) == (bob.user.id, {"provider": "google", "reason": error_code})
+    assert SignIn.objects.filter(method="google").count() == 0
+
+
+def test_a_code_works_once_and_within_a_minute(anyone: APIClient, bob: Actor):
+    spent, expired = code_of(bob), code_of(bob)
+    assert exchange(anyone, spent).status_code == 200
+    assert LoginCode.objects.get().expires_at - timezone.now() <= timedelta(seconds=60)
+    LoginCode.objects.update(expires_at=timezone.now())
+
+    for code in (spent, expired, "unknown", "é", "x" * 1000):
+        response = exchange(anyone, code)
+        assert (response.status_code, response.json()) == (401, INVALID)
+        assert response["WWW-Authenticate"]
+
+
+def test_a_person_who_may_not_come_in_any_more_does_not(anyone: APIClient, bob: Actor):
+    codes = [code_of(bob) for _ in range(4)]
+    assert exchange(anyone, codes.pop()).status_code == 200
+
+    User.objects.filter(id=bob.user.id).update(is_active=False)
+    assert exchange(anyone, codes.pop()).json() == INVALID
+    User.objects.filter(id=bob.user.id).update(is_active=True)
+    type(bob.workspace).objects.update(suspended_at=timezone.now())
+    assert exchange(anyone, codes.pop()).json() == INVALID
+    type(bob.workspace).objects.update(suspended_at=None)
+    bob.membership.delete()
+    assert exchange(anyone, codes.pop()).json() == INVALID
+    assert LoginCode.objects.count() == 0
+
+
+@pytest.mark.parametrize("odd", [None, 1, [], {}, "", "a\0b", "x" * 100_000])
+@pytest.mark.parametrize("field", ["code", "code_verifier", "state"])
+def test_odd_values_are_validation_errors(anyone: APIClient, db: None, field, odd):
+    body = {"code": "unknown", "code_verifier": VERIFIER, "state": CLIENT_STATE}
+
+    response = anyone.post("/api/v1/auth/sso/exchange", body | {field: odd}, format="json")
+
+    expected = "malformed_json" if odd == "a\0b" else "invalid_login_code" if odd == 1 else "validation_error"
+    assert response.json()["error_code"] == expected
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_sixteen_at_once_one_gets_the_pair(server, bob: Actor):
+    body = {"code": code_of(bob), "code_verifier": VERIFIER, "state": CLIENT_STATE}
+
+    answers = at_once(16, lambda _: call(server, "POST", "/api/v1/auth/sso/exchange", body))
+
+    assert sorted(answer.status for answer in answers) == [200] + [401] * 15
+    assert SignIn.objects.filter(method="google").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_a_right_and_fifteen_wrong_at_once_at_most_one_touches_the_code(server, bob: Actor):
+    right = {"code": code_of(bob), "code_verifier": VERIFIER, "state": CLIENT_STATE}
+    wrong = right | {"code_verifier": "x" * 43}
+
+    answers = at_once(16, lambda i: call(server, "POST", "/api/v1/auth/sso/exchange", wrong if i else right))
+
+    assert sum(answer.status in (200, 400) for answer in answers) == 1
+    assert LoginCode.objects.count() == 0
+
+
+def test_trades_are_limited_by_address(anyone: APIClient, db: None):
+    began = time.monotonic()
+    statuses = [exchange(anyone, "unknown").status_code for _ in range(121)]  # a window may end in between
+
+    assert time.monotonic() - began < 60
+    assert statuses.count(401) in range(60, 121) and statuses[-1] == 429 or 429 in statuses
