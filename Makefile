@@ -11,10 +11,10 @@ $(shell rm -f $(VENV)/.made)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench
+.PHONY: help run test lint format bench bench-audit
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
 
 run: $(VENV)/.run-requirements ## serve on 127.0.0.1:8000 (PORT), with a local Postgres unless DATABASE_URL is set
 	@exec $(PY) manage.py run --stop-with-parent
@@ -37,6 +37,9 @@ lint: $(VENV)/.dev-requirements ## ruff, mypy, missing migrations, Compose file,
 
 bench: $(VENV)/.run-requirements ## measure the service on this machine: two minutes (ARGS='--rounds 1' is quick)
 	@exec $(PY) -m bench $(ARGS)
+
+bench-audit: $(VENV)/.run-requirements ## measure how many events the audit trail takes, and verify its chain: half a minute
+	@exec $(PY) -m bench.audit $(ARGS)
 
 format: $(VENV)/.dev-requirements ## let ruff put the code in order
 	$(PY) -m ruff check --fix .
