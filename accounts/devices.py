@@ -37,9 +37,10 @@ def _first(names: tuple[tuple[str, str], ...], user_agent: str) -> str | None:
     return next((name for mark, name in names if mark in user_agent), None)
 
 
-# A person's first sign-in is no news: over no rows `bool_or` is null, and nothing is sent. One statement, so that
-# noticing costs a login no further trip to the database and the notice stands and falls with the sign-in. Versions do
-# not count: a browser that was updated is the same device.
+# One statement, so that noticing a new device costs a login no further trip to the database, and the notice stands and
+# falls with the sign-in. A person's first sign-in is no news. Versions do not count: a browser that was updated is the
+# same device. Whoever comes the same way again is known by the first sign-in that is found; only for others each client
+# seen at the place is compared.
 #
 # The user's row is locked as it was when the password was checked. Whoever replaces the password, or sets up a second
 # factor, locks it too and then ends every sign-in, so a sign-in by what sufficed before comes before that, and ends, or
@@ -48,15 +49,18 @@ BEGIN = """
 WITH holder AS (
     SELECT id FROM accounts_user WHERE id = %(user_id)s AND password = %(password)s AND is_active
         AND totp_confirmed_at IS NOT DISTINCT FROM %(totp_confirmed_at)s::timestamptz FOR NO KEY UPDATE
-), earlier AS (
-    SELECT bool_or(
-        ip <<= %(network)s::inet
-        AND regexp_replace(user_agent, '[0-9.]+', '', 'g') = regexp_replace(%(client)s, '[0-9.]+', '', 'g')
-    ) AS knows_the_device
-    FROM accounts_signin WHERE user_id = %(user_id)s
+), here AS MATERIALIZED (
+    SELECT DISTINCT user_agent FROM accounts_signin WHERE user_id = %(user_id)s AND ip <<= %(network)s::inet
 ), notice AS (
     INSERT INTO accounts_outgoingmail (kind, parameters, created_at, attempts, not_before)
-    SELECT 'new_device', %(parameters)s, now(), 0, now() FROM earlier, holder WHERE NOT knows_the_device
+    SELECT 'new_device', %(parameters)s, now(), 0, now() FROM holder
+    WHERE EXISTS (SELECT FROM accounts_signin WHERE user_id = %(user_id)s)
+      AND NOT EXISTS (
+        SELECT FROM accounts_signin WHERE user_id = %(user_id)s AND ip <<= %(network)s::inet AND user_agent = %(client)s
+      ) AND NOT EXISTS (
+        SELECT FROM here
+        WHERE regexp_replace(user_agent, '[0-9.]+', '', 'g') = regexp_replace(%(client)s, '[0-9.]+', '', 'g')
+      )
 )
 INSERT INTO accounts_signin ({columns}) SELECT {values} FROM holder
 """
