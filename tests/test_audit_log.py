@@ -7,7 +7,7 @@ from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from rest_framework.test import APIClient
 
 from accounts.audit import Action, Person, erase_person, record
@@ -49,15 +49,9 @@ def append(by: Actor, description: str, action: Action = Action.KEY_CREATED, **d
 
 
 def test_an_event_shows_who_did_what_to_whom_from_where(alice: Actor, bob: Actor):
-    target = Person(bob.user.id, bob.user.email)
+    about = {"target": Person(bob.user.id, bob.user.email), "resource": ("member", bob.user.id), "status_code": 200}
     changes = {"role": {"from": "member", "to": "manager"}}
-    append(
-        *(alice, "Role changed.", Action.ROLE_CHANGED),
-        target=target,
-        resource=("member", bob.user.id),
-        changes=changes,
-        status_code=200,
-    )
+    append(alice, "Role changed.", Action.ROLE_CHANGED, changes=changes, **about)
 
     response = alice.client.get(LOGS, {"action": "member.role_changed"})
 
@@ -336,7 +330,8 @@ def test_an_export_has_at_most_ten_thousand_rows_and_streams_from_the_running_se
         INSERT INTO accounts_auditevent SELECT (jsonb_populate_record(event, jsonb_build_object(
             'sequence', 100 + n, 'id', gen_random_uuid(), 'created_at', event.created_at - n * interval '1 second'))).*
         FROM accounts_auditevent AS event, generate_series(1, 10100) AS n"""
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute(copies)
     headers = {"Authorization": f"Bearer {alice.pair.access_token}"}
 

@@ -45,6 +45,12 @@ class AuditEvent(models.Model):
             models.Index(fields=["workspace_id", "action", "-created_at"], name="audit_by_action"),
             models.Index(fields=["actor_id"], name="audit_by_actor"),
             models.Index(fields=["target_id"], name="audit_by_target"),
+            # Invitations: all that is known of their person is the address, which is erased with the account.
+            models.Index(
+                fields=["target_email"],
+                condition=models.Q(target_id=None, target_email__isnull=False),
+                name="audit_by_invited_address",
+            ),
         ]
 
     def __str__(self) -> str:
