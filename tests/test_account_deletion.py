@@ -4,11 +4,12 @@ an owner.
 
 from collections import Counter
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.core import mail
 from django.core.management import call_command
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.utils import timezone
 
 from accounts.invitations import accept_for_user
@@ -28,6 +29,7 @@ from accounts.outbox import deliver_pending
 from accounts.principal import Client
 from apikeys.models import ApiKey
 from geofences.models import Geofence
+from spatialflow.errors import exception_handler
 from tests.support.cast import PASSWORD, Actor, bearer, enter, make_workspace
 from tests.support.fences import store_fence
 from tests.support.race import at_once, call
@@ -265,6 +267,17 @@ def test_a_member_added_at_once_is_never_left_without_an_owner(server, alice, ma
     else:
         assert (members, outcome) == ({alice.user.id, mallory.user.id}, "accepted")
     call_command("verify_audit_log")
+
+
+@real
+def test_a_row_whose_parent_was_deleted_meanwhile_is_a_conflict(acme):
+    """Postgres notices at the end of the transaction, when nobody's code can foresee it."""
+    with pytest.raises(IntegrityError) as caught:
+        Membership.objects.create(user_id=uuid4(), workspace=acme, role="member")
+
+    answer = exception_handler(caught.value, {})
+
+    assert (answer.status_code, answer.data["error_code"]) == (409, "deleted_meanwhile")
 
 
 @real

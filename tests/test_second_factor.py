@@ -406,3 +406,24 @@ def test_of_replacements_at_once_one_set_remains(server, alice):
 
     assert {answer.status for answer in answers} <= {200, 400}  # a code that another's replacement took is wrong
     assert RecoveryCode.objects.filter(user=alice.user).count() == 10
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_sign_in_by_the_password_alone_outlives_the_set_up(server, alice):
+    """A login that had checked the password just before must not slip in behind the end of the other sign-ins."""
+    secret = post(alice.client, TOTP, current_password=PASSWORD).json()["secret"]
+    headers = {"Authorization": f"Bearer {alice.pair.access_token}"}
+    body = {"email": alice.user.email, "password": PASSWORD}
+
+    def act(index: int):
+        if index == 3:
+            time.sleep(0.1)  # about when the logins have checked their passwords
+            return call(server, "POST", CONFIRM, {"otp": code(secret)}, headers)
+        return call(server, "POST", LOGIN, body)
+
+    answers = at_once(8, act)
+
+    assert answers.pop(3).status == 200
+    assert {answer.status for answer in answers} <= {200, 401}
+    live = SignIn.objects.live().filter(user=alice.user)
+    assert list(live.values_list("id", flat=True)) == [alice.sign_in_id]
