@@ -13,7 +13,7 @@ from rest_framework import status
 
 from accounts.models import User
 from accounts.outbox import enqueue, mail
-from spatialflow.encryption import decrypt, encrypt
+from spatialflow.encryption import CannotDecrypt, decrypt, encrypt
 from spatialflow.errors import ApiError
 from sso.idtoken import InvalidIdToken, refusal, verify
 from sso.models import AppleRefreshToken
@@ -88,7 +88,10 @@ def revoke_tokens(user_id: uuid.UUID) -> None:
     """
     kept = AppleRefreshToken.objects.filter(user_id=user_id)
     for row in kept:
-        enqueue("apple_revocation", client_id=row.client_id, refresh_token=decrypt(row.token))
+        try:
+            enqueue("apple_revocation", client_id=row.client_id, refresh_token=decrypt(row.token))
+        except CannotDecrypt:  # its key was taken out of the settings
+            logger.warning("a token of Apple's cannot be revoked any more: it cannot be decrypted")
     kept.delete()
 
 

@@ -5,3 +5,10 @@ class SsoConfig(AppConfig):
     """Signing in by an identity that somebody else vouches for: Google, Apple, and a workspace's own provider."""
 
     name = "sso"
+
+    def ready(self) -> None:
+        from accounts.hooks import account_ended
+        from sso import mails  # noqa: F401 - registers the makers
+        from sso.apple import revoke_tokens
+
+        account_ended.register(revoke_tokens)

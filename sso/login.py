@@ -168,8 +168,8 @@ def _enter(identity: Identity, client: Client, invitation: Invitation | None, ma
         user = User(email=identity.email, name=identity.name, email_verified_at=timezone.now())
         user.set_unusable_password()
         user.save(force_insert=True)
-    # Before the first audit event: whoever waits here for another must not hold up the trail.
-    is_bound = _bind(identity, user)
+    # Before the first audit event: whoever waits for somebody else's row must not hold up the trail.
+    is_newly_bound = _bind(identity, user)
     already_member = None
     if invitation is not None:
         membership, already_member = accept_for_user(invitation, user, client)
@@ -180,7 +180,7 @@ def _enter(identity: Identity, client: Client, invitation: Invitation | None, ma
         membership = membership_to_enter(user, client)
     if created:
         _record(Action.SIGNED_UP, f"Signed up by {method_of(identity.provider)}.", identity, membership, client)
-    elif is_bound:
+    elif is_newly_bound:
         _record(Action.IDENTITY_LINKED, "An identity was linked to the account.", identity, membership, client)
         enqueue("identity_linked", user_id=str(user.id), provider=identity.provider)
     return Entry(membership, created, str(invitation.id) if invitation else None, already_member)
@@ -229,8 +229,8 @@ def _bind(identity: Identity, user: User) -> bool:
     if UserSocialAuth.objects.filter(user=user, **key).exists():
         return False
     UserSocialAuth.objects.create(user=user, **key)
-    if not user.name and identity.name:
-        User.objects.filter(id=user.id, name="").update(name=identity.name)
+    # In any case, for the lock: the sign-in takes it after the trail's otherwise.
+    User.objects.filter(id=user.id).update(name=user.name or identity.name)
     return True
 
 

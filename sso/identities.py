@@ -1,0 +1,69 @@
+"""The identities bound to an account: which there are, and how one is taken away."""
+
+import uuid
+
+from django.db import transaction
+from django.db.models import QuerySet
+from rest_framework.request import Request
+from social_django.models import UserSocialAuth
+
+from accounts.audit import Action, record_for
+from accounts.models import SignIn, User
+from accounts.models.sign_in import SignInQuerySet
+from accounts.tokens import InvalidToken
+from spatialflow.errors import ApiError
+from sso.apple import revoke_tokens
+from sso.login import method_of
+from sso.models import LoginCode
+from sso.providers import APPLE, get_provider
+
+
+class NotLinked(ApiError):
+    default_detail = "No account of this provider is linked to yours."
+    default_code = "not_linked"
+
+
+class LastWayIn(ApiError):
+    default_detail = "This is your only way to sign in. Set a password with POST /api/v1/auth/forgot-password before."
+    default_code = "last_way_in"
+
+
+class LinkingWithdrawn(ApiError):
+    default_detail = (
+        "Accounts are not linked here. Sign in with the provider instead: where both sides have verified your email "
+        "address, that links them."
+    )
+    default_code = "sign_in_instead"
+
+
+def linked_to(user_id: uuid.UUID) -> QuerySet[UserSocialAuth]:
+    return UserSocialAuth.objects.filter(user_id=user_id).order_by("created", "id")
+
+
+@transaction.atomic
+def disconnect(request: Request, provider_name: str) -> None:
+    """Take the caller's identity at a provider away, and end the other sign-ins that came by it.
+
+    Never the last way in: a password or another identity has to remain. Raises `NotFound`, `NotLinked`, `LastWayIn`.
+    """
+    provider = get_provider(provider_name)
+    user = User.objects.select_for_update(no_key=True).filter(id=request.auth.user_id).first()
+    if user is None:  # deleted since this request was authenticated
+        raise InvalidToken()
+    identities = linked_to(user.id)
+    if not identities.filter(provider=provider.name).exists():
+        raise NotLinked()
+    if not user.has_usable_password() and not identities.exclude(provider=provider.name).exists():
+        raise LastWayIn()
+    ended = unbind(user.id, provider.name, SignIn.objects.exclude(id=request.auth.credential_id))
+    if provider.name == APPLE:
+        revoke_tokens(user.id)
+    changes = {"provider": provider.name, "sign_ins_ended": ended}
+    record_for(request, Action.IDENTITY_UNLINKED, "An identity was disconnected from the account.", changes=changes)
+
+
+def unbind(user_id: uuid.UUID, provider_name: str, sign_ins: SignInQuerySet) -> int:
+    """Unbind an identity within the caller's transaction, and return how many of `sign_ins` ended that came by it."""
+    linked_to(user_id).filter(provider=provider_name).delete()
+    LoginCode.objects.filter(user_id=user_id, provider=provider_name).delete()
+    return sign_ins.filter(user_id=user_id, method=method_of(provider_name)).revoke("identity_unlinked")

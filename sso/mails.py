@@ -1,0 +1,40 @@
+"""The mails about identities of a provider, so that people notice what they did not do themselves."""
+
+from django.core.mail import EmailMessage
+
+from accounts.mail import message
+from accounts.models import User
+from accounts.outbox import mail
+from sso.providers import get_provider
+
+
+@mail("identity_linked")
+def identity_linked(user_id: str, provider: str) -> EmailMessage | None:
+    """To whose account can be entered by one more way now."""
+    user = User.objects.filter(id=user_id).first()
+    if user is None:
+        return None
+    name = get_provider(provider).display_name
+    return message(
+        user.email,
+        f"{name} now signs in to your account",
+        f"Your SpatialFlow account was signed in to with the {name} account of your email address, and is linked to it "
+        "from now on.",
+        "If your account has a password that you did not choose yourself, set a new one now: that signs out every "
+        "device. If it was not you, also disconnect the linked account.",
+    )
+
+
+@mail("identity_ended")
+def identity_ended(user_id: str, provider: str) -> EmailMessage | None:
+    """To whose account has lost a way in that the provider took away."""
+    user = User.objects.filter(id=user_id).first()
+    if user is None:
+        return None
+    name = get_provider(provider).display_name
+    return message(
+        user.email,
+        f"{name} does not sign in to your account any more",
+        f"You have ended at {name} that it signs you in to SpatialFlow, so what was signed in with it is signed out.",
+        "Your account is still here. Sign in with your password; if it has none, set one with “Forgot password”.",
+    )
