@@ -1,6 +1,7 @@
 # Every target sets up .venv by itself; a second call does not touch pip.
 PYTHON ?= python3
 VENV := .venv
+OIDC := tests/support/oidc_provider
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --no-input
 ARGS ?=
@@ -19,7 +20,7 @@ help: ## list the targets
 run: $(VENV)/.run-requirements ## serve on 127.0.0.1:8000 (PORT), with a local Postgres unless DATABASE_URL is set
 	@exec $(PY) manage.py run --stop-with-parent
 
-test: $(VENV)/.dev-requirements ## run the whole suite beside a throw-away Postgres (ARGS='-k login' picks tests)
+test: $(VENV)/.dev-requirements $(OIDC)/node_modules/.made ## run the whole suite beside a throw-away Postgres (ARGS='-k login' picks tests)
 	@exec $(PY) -m spatialflow.localdb -- $(PY) -m pytest -n 2 $(ARGS)
 
 lint: $(VENV)/.dev-requirements ## ruff, mypy, missing migrations, Compose file, deployment check
@@ -60,3 +61,8 @@ $(VENV)/.run-requirements: requirements.txt $(VENV)/.made
 $(VENV)/.dev-requirements: requirements-dev.txt requirements.txt $(VENV)/.made
 	$(PIP) -r requirements-dev.txt
 	@touch $@ $(VENV)/.run-requirements
+
+$(OIDC)/node_modules/.made: $(OIDC)/package-lock.json
+	@command -v node >/dev/null && command -v npm >/dev/null || { echo "Node.js is needed for the OpenID provider that tests sign in at: install the Debian packages nodejs and npm." >&2; exit 1; }
+	npm ci --prefix $(OIDC) --no-audit --no-fund --no-update-notifier
+	@touch $@

@@ -100,7 +100,7 @@ class StandIn:
     def id_token(self, nonce: str, access_token: str) -> str:
         hashed = hashlib.sha256(access_token.encode()).digest()[:16]
         now = int(time.time())
-        claims = {
+        claims: dict[str, Any] = {
             "iss": self.issuer,
             "aud": self.client_id,
             "iat": now,
@@ -110,7 +110,8 @@ class StandIn:
             **self.person,
             **self.claims,
         }
-        return jwt.encode(claims, signing_key, "RS256", headers={"kid": "k1"})
+        said = {name: value for name, value in claims.items() if value is not None}
+        return jwt.encode(said, signing_key, "RS256", headers={"kid": "k1"})
 
     def settings(self) -> dict[str, Any]:
         """Return the settings under which our service signs in here, as Google's or as Apple's."""

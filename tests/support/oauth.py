@@ -10,13 +10,13 @@ from tests.support.apple_provider import StandIn
 
 VERIFIER = "a-verifier-of-the-page-that-only-it-knows-0123456789"
 CLIENT_STATE = "what-the-page-remembers"
+CHALLENGED = {"code_challenge": challenge_of(VERIFIER), "code_challenge_method": "S256", "state": CLIENT_STATE}
 FORM = "application/x-www-form-urlencoded"
 
 
 def begin(browser: APIClient, provider: str = "google", **query: str) -> str:
     """Begin a round trip as a page does; return the provider's address."""
-    asked = {"code_challenge": challenge_of(VERIFIER), "code_challenge_method": "S256", "state": CLIENT_STATE} | query
-    response = browser.get(f"/api/v1/auth/oauth/{provider}/authorize", asked)
+    response = browser.get(f"/api/v1/auth/oauth/{provider}/authorize", CHALLENGED | query)
     assert response.status_code == 200, response.content
     url: str = response.json()["authorization_url"]
     return url
