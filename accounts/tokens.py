@@ -286,6 +286,7 @@ FROM accounts_user u, accounts_membership m, accounts_workspace w
 WHERE s.id = %(sid)s AND s.workspace_id = %(from)s AND s.switched_at IS NOT DISTINCT FROM %(switched_at)s::timestamptz
   AND s.revoked_at IS NULL AND s.expires_at > now() AND u.id = s.user_id AND u.is_active
   AND m.user_id = s.user_id AND m.workspace_id = %(to)s AND w.id = %(to)s AND w.suspended_at IS NULL
+  AND (w.sign_ins_ended_at IS NULL OR s.created_at > w.sign_ins_ended_at)
 RETURNING {columns}
 """
 
@@ -294,7 +295,7 @@ def switch(principal: Principal, workspace_id: uuid.UUID, client: Client) -> Tok
     """Move the caller's sign-in to another of their workspaces, or renew it in the same one, and return its next pair.
 
     Every token minted before is dead, and of several calls with one access token one succeeds. Raises `InvalidToken`
-    to the others, and where the sign-in is no longer live.
+    to the others, where the sign-in is no longer live, and where the workspace ended all sign-ins since it began.
     """
     parameters = {
         "new_jti": uuid.uuid4(),

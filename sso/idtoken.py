@@ -91,8 +91,8 @@ def verify(provider: Provider, raw: str) -> IdToken:
     check. Raises `InvalidIdToken`, `KeysUnavailable`.
     """
     signed = verify_signed(provider, raw, ("iss", "aud", "sub", "iat", "exp"), MAX_AGE_SECONDS)
-    if type(signed.claims["exp"]) is not int:
-        raise refusal(provider, "its exp is no whole number")
+    if not _is_moment(signed.claims["exp"]):
+        raise refusal(provider, "its exp is no moment")
     if not _is_subject(signed.claims["sub"]):
         raise refusal(provider, "its sub is no subject")
     return IdToken(provider, signed.claims, signed.signed_part, signed.max_age_seconds)
@@ -121,8 +121,7 @@ def verify_signed(provider: Provider, raw: str, required: tuple[str, ...], max_a
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise refusal(provider, f"{type(error).__name__}: {error}") from None
     _refuse_foreign_party(provider, claims)
-    issued_at = claims["iat"]
-    if type(issued_at) is not int or issued_at < time.time() - max_age_seconds - SKEW_SECONDS:
+    if not _is_moment(claims["iat"]) or claims["iat"] < time.time() - max_age_seconds - SKEW_SECONDS:
         raise refusal(provider, "it is too old")
     return Signed(provider, claims, raw.rpartition(".")[0], max_age_seconds)
 
@@ -149,6 +148,11 @@ def _refuse_foreign_party(provider: Provider, claims: Mapping[str, Any]) -> None
     party = claims.get("azp")
     if (is_for_several or party is not None) and party not in provider.client_ids:
         raise refusal(provider, "it was made for another client")
+
+
+def _is_moment(seconds: Any) -> bool:
+    """Return whether it is a whole number of seconds, which a boolean is not, of this age of the world."""
+    return type(seconds) is int and 0 <= seconds < 2**40
 
 
 def _is_subject(subject: Any) -> bool:

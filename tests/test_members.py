@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from accounts import members
 from accounts.models import AuditEvent, Membership, SignIn, User, Workspace
+from accounts.permissions import InsufficientPermissions
 from tests.support.cast import ADDRESSES, PASSWORD, Actor, enter, make_workspace
 from tests.support.race import Answer, at_once, call
 from tests.support.urls import EXAMPLE_ID
@@ -289,6 +291,18 @@ def test_whose_workspaces_are_all_suspended_gets_no_other(anyone, carol, acme):
         },
     )
     assert Workspace.objects.count() == 1
+
+
+def test_rights_lost_since_the_request_was_authenticated_count_no_more(alice, oscar, carol):
+    request = oscar.request()
+    assert request.auth.role == "owner"
+    set_role(alice, oscar, "member")
+
+    with pytest.raises(InsufficientPermissions):
+        members.change_role(request, str(carol.user.id), "owner")
+    with pytest.raises(InsufficientPermissions):
+        members.remove(request, str(carol.user.id))
+    assert role_of(carol) == "member"
 
 
 # Races

@@ -42,9 +42,9 @@ ABSENT = Absent()
 
 
 @cache
-def rsa_key(name: str, bits: int = 2048) -> rsa.RSAPrivateKey:
-    """Return the key of that name; it takes a moment to make, so tests share them."""
-    return rsa.generate_private_key(65537, bits)
+def rsa_key(name: str) -> rsa.RSAPrivateKey:
+    """Return the key of that name, a `weak` one too; it takes a moment to make, so tests share them."""
+    return rsa.generate_private_key(65537, 1024 if name == "weak" else 2048)
 
 
 @cache
