@@ -59,7 +59,7 @@ class OperationSchema(AutoSchema):
         return operation
 
     def _errors(self, operation: dict[str, Any]) -> dict[str, Any]:
-        errors: dict[str, Any] = {"400": ErrorSerializer, "503": ErrorSerializer}
+        errors: dict[str, Any] = {"400": ErrorSerializer, "411": ErrorSerializer, "503": ErrorSerializer}
         if not isinstance(self.view, PublicAPIView):
             errors |= {"401": ErrorSerializer, "403": ErrorSerializer}
         if "{" in self.path:

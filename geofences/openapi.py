@@ -4,10 +4,10 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from rest_framework import serializers
 
-from geofences.serializers import MAX_PAGE_LENGTH
+from geofences.serializers import MAX_PAGE_LENGTH, GeometryField
 
 POSITION = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 3}
 POLYGON = {"type": "array", "items": {"type": "array", "items": POSITION, "minItems": 4}, "minItems": 1, "maxItems": 64}
@@ -64,24 +64,13 @@ class MetadataSchema(OpenApiSerializerFieldExtension):
         return {"type": "object", "additionalProperties": True}
 
 
-class AnyGeometryField(serializers.Field):
-    """A geometry as it was given."""
-
-
-class AnyGeometrySchema(OpenApiSerializerFieldExtension):
-    target_class = "geofences.openapi.AnyGeometryField"
-
-    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
-        return GEOMETRY
-
-
 class GeofenceAnswer(serializers.Serializer):
     """The contract's GeofenceResponse; geofences/queries.py builds it."""
 
     id = serializers.UUIDField()
     name = serializers.CharField()
     description = serializers.CharField(allow_null=True)
-    geometry = AnyGeometryField()
+    geometry = GeometryField()
     geometry_type = serializers.ChoiceField(["Polygon", "MultiPolygon", "Circle"])
     radius_meters = serializers.FloatField(allow_null=True)
     webhook_url = serializers.CharField(allow_null=True)
@@ -116,6 +105,11 @@ class GeofencePageAnswer(serializers.Serializer):
     next = serializers.CharField(allow_null=True)
 
 
+A_YARD = OpenApiExample(
+    "A yard",
+    value={"name": "Yard", "geometry": {"type": "Circle", "center": [8.54, 47.37], "radius_meters": 200}},
+    request_only=True,
+)
 PAGE_PARAMETERS = [
     OpenApiParameter(
         "limit", OpenApiTypes.INT, description=f"Larger values than {MAX_PAGE_LENGTH} are capped.", default=50

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from geofences.openapi import PAGE_PARAMETERS, GeofenceAnswer, GeofencePageAnswer
+from geofences.openapi import A_YARD, PAGE_PARAMETERS, GeofenceAnswer, GeofencePageAnswer
 from geofences.queries import find_geofence_json, read_geofence_page
 from geofences.serializers import CreateGeofenceSerializer, UpdateGeofenceSerializer, read_page_query
 from geofences.writes import create_geofence, delete_geofence, tag_key, update_geofence
@@ -41,6 +41,7 @@ class GeofenceListView(WorkspaceAPIView):
     @extend_schema(
         operation_id="create_geofence",
         request=CreateGeofenceSerializer,
+        examples=[A_YARD],
         responses={201: GeofenceAnswer, 409: ErrorSerializer},
     )
     def post(self, request: Request) -> Response:

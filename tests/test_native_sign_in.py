@@ -133,9 +133,7 @@ def test_a_name_is_whatever_somebody_typed(anyone: APIClient, provider: Issuer, 
     assert User.objects.get().name == kept
 
 
-@pytest.mark.parametrize(
-    "name", ["\0Grace", "Grace\ud800", "G" * 10_000, 5, ["Grace"], {"a": 1}, None, "", "\x1b[31mG"]
-)
+@pytest.mark.parametrize("name", ["\0Grace", "Grace\ud800", "G" * 4000, 5, ["Grace"], {"a": 1}, None, "", "\x1b[31mG"])
 def test_an_odd_name_is_no_obstacle(anyone: APIClient, provider: Issuer, name: Any):
     response = google(anyone, provider, name=name)
 
@@ -279,7 +277,7 @@ def test_an_expired_invitation_is_said_to_be(anyone: APIClient, provider: Issuer
 # --- Apple's authorization code
 
 
-@pytest.mark.parametrize("bad", ["made up", "used", "of another client", "of somebody else", "", "\ud800", "x" * 3000])
+@pytest.mark.parametrize("bad", ["made up", "used", "of another client", "of somebody else", "", "x" * 3000])
 def test_a_code_that_apple_refuses_signs_nobody_in(anyone: APIClient, provider: Issuer, bad: str):
     used = provider.apple_code()
     codes = {
@@ -346,10 +344,10 @@ def test_an_unconfigured_provider_names_what_is_missing(
 @pytest.mark.parametrize(
     "odd",
     [
-        *({"id_token": value} for value in (None, "", [], {}, "\0", "x" * 30_000)),
-        *({"invite_id": value, "invite_token": "x"} for value in ([], {}, "\0", "x" * 200)),
+        *({"id_token": value} for value in (None, "", [], {}, "x" * 30_000)),
+        *({"invite_id": value, "invite_token": "x"} for value in ([], {}, "x" * 200)),
         *({"full_name": value} for value in ("Ada", [], 5, {"given_name": []}, {"family_name": "x" * 400})),
-        *({"nonce": value} for value in (None, "", [], "\0", "x" * 600)),
+        *({"nonce": value} for value in (None, "", [], "x" * 600)),
         {"confirm_new_account": "perhaps"},
     ],
 )
@@ -361,6 +359,13 @@ def test_odd_bodies_are_unprocessable(anyone: APIClient, provider: Issuer, odd: 
 
     assert (response.status_code, response.json()["error_code"]) == (422, "validation_error")
     assert anyone.post(path, good, format="json").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["id_token", "invite_id", "invite_token"])
+def test_a_nul_is_no_json(anyone: APIClient, provider: Issuer, name: str):
+    response = anyone.post(GOOGLE, {"id_token": "x", name: "\0"}, format="json")
+
+    assert (response.status_code, response.json()["error_code"]) == (400, "malformed_json")
 
 
 def test_sixty_tokens_a_minute_from_one_address(anyone: APIClient, provider: Issuer):

@@ -4,17 +4,22 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from rest_framework.test import APIClient
 
 from accounts.models import Workspace
+from geofences.models import Geofence
 from spatialflow.docs import description
 from tests.support.cast import Actor
+from tests.support.fences import store_fence
+from tests.support.launch import Server, launch
+from tests.support.oidc_issuer import issuer
 from tests.support.urls import api_patterns
 
 CHECKS = [
@@ -78,12 +83,21 @@ def assert_all_tried(run: subprocess.CompletedProcess[str], chosen: Callable[[di
     assert f"Tested: {sum(map(chosen, operations))}\n" in run.stdout
 
 
+@pytest.fixture
+def service(database_url: str) -> Iterator[Server]:
+    """The service with Google and Apple set up, so that nothing answers that they are not."""
+    with issuer() as provider:
+        environment = {"PUBLIC_URL": settings.PUBLIC_URL, **provider.environment()}
+        with launch(database_url, extra_env=environment) as running:
+            yield running
+
+
 @pytest.mark.django_db(transaction=True)
-def test_as_a_person_nothing_crashes_and_every_answer_is_described(server, alice: Actor, tmp_path):
+def test_as_a_person_nothing_crashes_and_every_answer_is_described(service, alice: Actor, tmp_path):
     Workspace.objects.update(plan="enterprise")
 
     run = schemathesis(
-        server,
+        service,
         tmp_path,
         f"Authorization: Bearer {alice.pair.access_token}",
         *(option for name in sorted(FAREWELLS) for option in ("--exclude-operation-id", name)),
@@ -101,6 +115,24 @@ def test_as_a_person_nothing_crashes_and_every_answer_is_described(server, alice
 def test_as_a_program_nothing_crashes_and_every_answer_is_described(server, alice, tmp_path):
     Workspace.objects.update(plan="enterprise")
 
+    fence = store_fence(alice)["id"]
+    tmp_path.joinpath("schemathesis.toml").write_text(f'[parameters]\n"path.geofence_id" = "{fence}"\n')
+
     run = schemathesis(server, tmp_path, f"X-API-KEY: {alice.make_key()[1]}", "--include-tag", "geofences")
 
     assert_all_tried(run, lambda operation: "geofences" in operation["tags"])
+    assert Geofence.objects.exclude(id=fence).filter(name="Yard").exists()  # the description's own example works
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_that_asks_who_it_is_gets_what_is_described(server, alice, tmp_path):
+    run = schemathesis(
+        server, tmp_path, f"X-API-KEY: {alice.make_key()[1]}", "--include-operation-id", "get_current_api_key"
+    )
+
+    assert_all_tried(run, lambda operation: operation["operationId"] == "get_current_api_key")
+
+
+def test_a_chunked_body_is_described_everywhere():
+    operations = [operation for path in json.loads(description())["paths"].values() for operation in path.values()]
+    assert all("411" in operation["responses"] for operation in operations)

@@ -73,6 +73,9 @@ WHO_MAY: dict[tuple[str, ...], str] = {
         POST workspaces/mobile/select
         POST workspaces/leave
         GET workspaces/members
+        GET auth/oauth/user/linked-accounts
+        DELETE auth/oauth/<provider>/disconnect
+        POST auth/oauth/<provider>/link
     """,
     (*PEOPLE, KEY): """
         GET geofences

@@ -92,6 +92,8 @@ UNKNOWING: dict[tuple[str, str], str] = {
     ("accept_invitation", "invite_id"): "anonymous; it takes the token, see tests/test_invitations.py",
     ("accept_invitation_passwordless", "invite_id"): "likewise",
     ("oauth_authorize", "invite_id"): "likewise",
+    ("google_token_exchange", "invite_id"): "likewise, see tests/test_native_sign_in.py",
+    ("apple_token_exchange", "invite_id"): "likewise",
 }
 
 

@@ -86,8 +86,8 @@ class LinkedAccountSerializer(serializers.Serializer):
     provider = serializers.CharField()
     display_name = serializers.SerializerMethodField()
     linked_at = serializers.DateTimeField(source="created")
-    avatar_url = serializers.ReadOnlyField(default=None)
-    profile_url = serializers.ReadOnlyField(default=None)
+    avatar_url = serializers.CharField(default=None, allow_null=True, read_only=True)
+    profile_url = serializers.CharField(default=None, allow_null=True, read_only=True)
 
     def get_display_name(self, identity: Any) -> str:
         describe = PROVIDERS.get(identity.provider)
