@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 from accounts.authentication import NotAuthenticated
 from accounts.principal import Principal
-from accounts.scopes import KEY_SCOPES
+from accounts.scopes import CURRENT_KEY_READ, KEY_SCOPES
 from spatialflow.errors import ApiError
 
 READING_METHODS = frozenset({"GET", "HEAD"})
@@ -21,7 +21,8 @@ class InsufficientPermissions(ApiError):
     default_code = "insufficient_permissions"
 
     def __init__(self, detail: str | None = None, code: str | None = None, *, scope: str | None = None) -> None:
-        challenge = 'Bearer realm="spatialflow", error="insufficient_scope"' + (f', scope="{scope}"' if scope else "")
+        missing = f', error="insufficient_scope", scope="{scope}"' if scope else ""
+        challenge = f'Bearer realm="spatialflow"{missing}'
         super().__init__(detail, code, headers={"WWW-Authenticate": challenge})
 
 
@@ -44,9 +45,8 @@ class HasScope:
         if scope not in principal.scopes:
             raise InsufficientPermissions(self._sentence(principal, scope), scope=scope)
         if principal.is_read_only and method not in READING_METHODS:
-            raise InsufficientPermissions(
-                "Insufficient permissions: this API key is read-only.", "read_only_key", scope=scope
-            )
+            sentence = f"Insufficient permissions: this API key is read-only, so it cannot use {scope} to {method}."
+            raise InsufficientPermissions(sentence, "read_only_key")
         return True
 
     @staticmethod
@@ -55,4 +55,6 @@ class HasScope:
             return (
                 f"Insufficient permissions: {scope} is for signed-in people; no API key carries it. Use a Bearer token."
             )
+        if scope == CURRENT_KEY_READ:
+            return "Insufficient permissions: this is for an API key to ask about itself; send X-API-KEY."
         return f"Insufficient permissions: this request needs the scope {scope}."

@@ -1,13 +1,14 @@
 """Counting what credentials do: the plan's limit an hour, and the record of use.
 
 In Postgres both are one row, written by one upsert a request. Where Redis counts the limits, the record is gathered
-in the process and written every second; what a dying process had not written yet is missing from the record, never
+in the process and written every second; what a stopped process had not written yet is missing from the record, never
 from the limit.
 """
 
 import logging
 import threading
 import time
+import uuid
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +16,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.cache import caches
-from django.db import DatabaseError, connections
+from django.db import connections
+from django.db.models import Sum
+from django.db.models.functions import Coalesce
 from rest_framework.request import Request
 
 from accounts.models import CredentialUsage
@@ -32,9 +35,7 @@ INSERT INTO accounts_credentialusage AS usage
     (credential_id, started_at, workspace_id, requests, refusals,
      last_used_at, last_refused_at, last_ip, last_user_agent)
 """
-COUNT = (
-    INSERT
-    + """
+COUNT = f"""{INSERT}
 VALUES (%(credential)s, %(started_at)s, %(workspace)s, 1, 0, now(), NULL, %(ip)s, %(user_agent)s)
 ON CONFLICT (credential_id, started_at) DO UPDATE SET
     requests = usage.requests + (usage.requests < %(limit)s)::int,
@@ -42,11 +43,8 @@ ON CONFLICT (credential_id, started_at) DO UPDATE SET
     last_refused_at = CASE WHEN usage.requests >= %(limit)s THEN now() ELSE usage.last_refused_at END,
     last_used_at = now(), last_ip = EXCLUDED.last_ip, last_user_agent = EXCLUDED.last_user_agent
 RETURNING requests, COALESCE(last_refused_at = now(), false)
-"""
-)
-ADD = (
-    INSERT
-    + """
+"""  # noqa: S608 - made of constants
+ADD = f"""{INSERT}
 VALUES (%(credential)s, %(started_at)s, %(workspace)s, %(requests)s, %(refusals)s,
         %(used_at)s, %(refused_at)s, %(ip)s, %(user_agent)s)
 ON CONFLICT (credential_id, started_at) DO UPDATE SET
@@ -54,9 +52,13 @@ ON CONFLICT (credential_id, started_at) DO UPDATE SET
     refusals = usage.refusals + EXCLUDED.refusals,
     last_refused_at = GREATEST(usage.last_refused_at, EXCLUDED.last_refused_at),
     last_used_at = GREATEST(usage.last_used_at, EXCLUDED.last_used_at),
-    last_ip = EXCLUDED.last_ip, last_user_agent = EXCLUDED.last_user_agent
-"""
-)
+    (last_ip, last_user_agent) = (
+        SELECT last_ip, last_user_agent
+        FROM (VALUES (usage.last_used_at, usage.last_ip, usage.last_user_agent),
+                     (EXCLUDED.last_used_at, EXCLUDED.last_ip, EXCLUDED.last_user_agent))
+             AS uses (used_at, last_ip, last_user_agent)
+        ORDER BY used_at DESC LIMIT 1)
+"""  # noqa: S608
 
 
 def charge_credential(request: Request, principal: Principal) -> None:
@@ -78,7 +80,10 @@ def charge_credential(request: Request, principal: Principal) -> None:
     }
     if settings.REDIS_URL:
         key = f"plan:{principal.credential_id}:{started}"
-        count = caches[settings.RATELIMIT_USE_CACHE].count(key, 1, HOUR)
+        counters = caches[settings.RATELIMIT_USE_CACHE]
+        count = counters.count(key, 1, HOUR)
+        if count > limit:
+            counters.take_back(key, HOUR)  # what was refused takes no room from a limit that is raised later
         record.add(row, refused=count > limit)
     else:
         with connections["counters"].cursor() as cursor:
@@ -86,6 +91,14 @@ def charge_credential(request: Request, principal: Principal) -> None:
             requests, refused = cursor.fetchone()
         count = limit + 1 if refused else requests
     apply(request, Usage(limit, count, started + HOUR - now))
+
+
+def count_uses(credential_id: uuid.UUID) -> int:
+    """Return how many requests a credential has made, with what this process has still to write down."""
+    if settings.REDIS_URL:
+        record.write()
+    hours = CredentialUsage.objects.filter(credential_id=credential_id)
+    return hours.aggregate(total=Coalesce(Sum("requests"), 0))["total"]
 
 
 def forget_who_used(credential_ids: Any) -> None:
@@ -127,13 +140,13 @@ class UsageRecord:
                 self._writer.start()
 
     def write(self) -> None:
-        """Add what was gathered to the rows. Raises DatabaseError, and then keeps it for the next time."""
+        """Add what was gathered to the rows. Keeps it for the next time when that fails."""
         with self._lock:
             tallies, self._tallies = self._tallies, {}
         try:
             with connections["counters"].cursor() as cursor:
                 cursor.executemany(ADD, [{**t.row, **vars(t)} for t in sorted(tallies.values(), key=_in_one_order)])
-        except DatabaseError:
+        except Exception:
             self._take_back(tallies)
             raise
 
@@ -151,7 +164,7 @@ class UsageRecord:
             try:
                 if self._tallies:
                     self.write()
-            except DatabaseError as error:
+            except Exception as error:
                 logger.warning("the record of use waits for the database (%s)", type(error).__name__)
                 connections["counters"].close()
 

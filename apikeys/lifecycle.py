@@ -14,7 +14,7 @@ from accounts.models import Membership, Workspace
 from accounts.permissions import InsufficientPermissions
 from accounts.principal import Principal
 from accounts.scopes import ROLE_SCOPES, with_implied
-from accounts.usage import forget_who_used
+from accounts.usage import count_uses, forget_who_used
 from apikeys import keys
 from apikeys.models import ApiKey
 from spatialflow.api import read_id
@@ -35,9 +35,15 @@ class KeyChanged(Conflict):
 
 class KeyRotated(Conflict):
     default_detail = (
-        "This API key was rotated already: it can only be retired, by an earlier expiration or by deleting it."
+        "This API key was rotated already: its name, description and state can change, its rights and secret cannot, "
+        "and it can only end sooner."
     )
     default_code = "api_key_rotated"
+
+
+class KeyExpired(Conflict):
+    default_detail = "This API key has expired: set a later expiration first, or make a new key."
+    default_code = "api_key_expired"
 
 
 def get_own_key(principal: Principal, key_id: str) -> ApiKey:
@@ -57,20 +63,37 @@ def _get(visible: Any, key_id: str) -> ApiKey:
     return found
 
 
+def _lock(key: ApiKey) -> ApiKey:
+    """Return the key as it is now, its row locked until the transaction ends. Raises `NotFound` for a revoked one."""
+    locked: ApiKey | None = ApiKey.objects.select_for_update(no_key=True).filter(id=key.id, revoked_at=None).first()
+    if locked is None:
+        raise NotFound()
+    return locked
+
+
+def _refuse_unverified(principal: Principal) -> None:
+    if not principal.email_is_verified:
+        raise InsufficientPermissions("Verify your email address before making API keys.", "email_not_verified")
+
+
 @transaction.atomic
 def create_key(request: Request, **fields: Any) -> tuple[ApiKey, str]:
     """Return a new key of the caller and its plain text. Raises `InsufficientPermissions`, `TooManyKeys`."""
+    _refuse_unverified(request.auth)
+    _lock_workspace(request.auth)  # so that the count holds
+    live = ApiKey.objects.for_workspace(request.auth.workspace_id).exclude(expires_at__lte=timezone.now())
+    if live.count() >= settings.MAX_API_KEYS_PER_WORKSPACE:
+        raise TooManyKeys()
     key, raw = _issue(request.auth, **fields)
     _record(request, Action.KEY_CREATED, "API key created.", key, {"name": key.name, "permissions": key.scopes})
     return key, raw
 
 
+def _lock_workspace(principal: Principal) -> None:
+    Workspace.objects.select_for_update(no_key=True).get(pk=principal.workspace_id)
+
+
 def _issue(principal: Principal, **fields: Any) -> tuple[ApiKey, str]:
-    if not principal.email_is_verified:
-        raise InsufficientPermissions("Verify your email address before making API keys.", "email_not_verified")
-    Workspace.objects.select_for_update(no_key=True).get(pk=principal.workspace_id)  # so that the count holds
-    if ApiKey.objects.for_workspace(principal.workspace_id).count() >= settings.MAX_API_KEYS_PER_WORKSPACE:
-        raise TooManyKeys()
     made: tuple[ApiKey, str] = ApiKey.objects.issue(
         workspace_id=principal.workspace_id, created_by_id=principal.user_id, **fields
     )
@@ -79,11 +102,14 @@ def _issue(principal: Principal, **fields: Any) -> tuple[ApiKey, str]:
 
 @transaction.atomic
 def update_key(request: Request, key: ApiKey, **changes: Any) -> None:
-    changed = {name: value for name, value in changes.items() if getattr(key, name) != value}
-    if not changed:
-        return
-    _save(key, **changed)
-    _record(request, Action.KEY_UPDATED, "API key changed.", key, changed)
+    """Change what differs. Raises `NotFound`, and `KeyRotated` for new rights of a key that is on its way out."""
+    locked = _lock(key)
+    changed = {name: value for name, value in changes.items() if getattr(locked, name) != value}
+    if locked.rotated_at and changed.keys() - {"name", "description", "is_active"}:
+        raise KeyRotated()
+    if changed:
+        _save(key, **changed)
+        _record(request, Action.KEY_UPDATED, "API key changed.", key, changed)
 
 
 def _save(key: ApiKey, **changes: Any) -> None:
@@ -101,41 +127,48 @@ def _record(
 
 @transaction.atomic
 def regenerate(request: Request, key: ApiKey) -> str:
-    """Replace a key's secret at once and return the new plain text. Raises `KeyChanged` to all but one of a race."""
-    raw = keys.generate()
-    replacement = {"digest": keys.digest(raw), "prefix": keys.shown_prefix(raw)}
-    if not ApiKey.objects.filter(id=key.id, digest=key.digest, revoked_at=None).update(**replacement):
+    """Replace a key's secret at once and return the new plain text.
+
+    Raises `KeyChanged` to all but one of a race, `KeyRotated` and `KeyExpired` where a new secret would be of no use.
+    """
+    _refuse_unverified(request.auth)
+    locked = _lock(key)
+    if locked.digest != key.digest:
         raise KeyChanged()
-    key.prefix, key.digest = replacement["prefix"], replacement["digest"]
+    _refuse_ending(locked)
+    raw = keys.generate()
+    _save(key, digest=keys.digest(raw), prefix=keys.shown_prefix(raw))
     _record(request, Action.KEY_REGENERATED, "API key regenerated; the old secret works no more.", key)
     return raw
 
 
+def _refuse_ending(key: ApiKey) -> None:
+    if key.rotated_at:
+        raise KeyRotated()
+    if key.state == "expired":
+        raise KeyExpired()
+
+
 @transaction.atomic
 def rotate(request: Request, key: ApiKey, grace: timedelta) -> tuple[ApiKey, str]:
-    """Return a new key with the old one's rights; the old one works on for `grace`. Raises `KeyRotated`, `TooManyKeys`.
+    """Return a new key with the old one's rights and end; the old one works on for `grace`, but not beyond its own end.
 
-    A key that was made to expire is followed by one that lives as long.
+    It takes the old one's place under the workspace's cap, so that a leaked key can always be rotated. Raises
+    `NotFound`, `KeyRotated`, `KeyExpired`, `InsufficientPermissions`.
     """
+    _refuse_unverified(request.auth)
+    locked = _lock(key)
+    _refuse_ending(locked)
+    inherited = ("name", "description", "scopes", "is_read_only", "is_active", "hourly_limit", "expires_at")
+    successor, raw = _issue(request.auth, **{name: getattr(locked, name) for name in inherited})
     now = timezone.now()
-    successor, raw = _issue(
-        request.auth,
-        name=key.name,
-        description=key.description,
-        scopes=key.scopes,
-        is_read_only=key.is_read_only,
-        is_active=key.is_active,
-        hourly_limit=key.hourly_limit,
-        expires_at=now + (key.expires_at - key.created_at) if key.expires_at else None,
-    )
-    retired = ApiKey.objects.filter(id=key.id, rotated_at=None, revoked_at=None).update(
+    _save(
+        key,
         rotated_at=now,
         replaced_by=successor,
-        usage_count_at_rotation=key.usage_count,  # type: ignore[attr-defined]  # annotated by with_usage()
-        expires_at=min(now + grace, key.expires_at or now + grace),
+        usage_count_at_rotation=count_uses(key.id),
+        expires_at=min(now + grace, locked.expires_at or now + grace),
     )
-    if not retired:
-        raise KeyRotated()
     changes = {"replaced_by": str(successor.id), "grace_period_days": grace.days}
     _record(request, Action.KEY_ROTATED, "API key rotated.", key, changes)
     return successor, raw
@@ -144,7 +177,8 @@ def rotate(request: Request, key: ApiKey, grace: timedelta) -> tuple[ApiKey, str
 @transaction.atomic
 def set_expiration(request: Request, key: ApiKey, expires_at: datetime | None) -> None:
     """Let the key end at a moment, or never. Raises `KeyRotated` where that would give a rotated key more time."""
-    if key.rotated_at and (expires_at is None or key.expires_at is None or expires_at > key.expires_at):
+    locked = _lock(key)
+    if locked.rotated_at and (expires_at is None or locked.expires_at is None or expires_at > locked.expires_at):
         raise KeyRotated()
     _save(key, expires_at=expires_at)
     changes = {"expires_at": expires_at.isoformat() if expires_at else None}
@@ -153,7 +187,8 @@ def set_expiration(request: Request, key: ApiKey, expires_at: datetime | None) -
 
 @transaction.atomic
 def revoke(request: Request, key: ApiKey) -> None:
-    """End the key for good, on the next request."""
+    """End the key for good, on the next request. Raises `NotFound` when somebody has just done so."""
+    _lock(key)
     _save(key, revoked_at=timezone.now())
     _record(request, Action.KEY_REVOKED, "API key revoked.", key)
 

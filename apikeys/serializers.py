@@ -11,6 +11,8 @@ from accounts.scopes import DEFAULT_KEY_SCOPES, KEY_SCOPES, ROLE_SCOPES, with_im
 from apikeys.lifecycle import MAX_GRACE_DAYS
 from apikeys.models import ApiKey
 
+LONGEST_LIFE = timedelta(days=3653)
+
 
 class PermissionsField(serializers.ListField):
     """A list of scopes that a key can carry and that its maker holds. An empty list means none at all."""
@@ -97,6 +99,8 @@ class ExpirationQuerySerializer(serializers.Serializer):
     def validate_expires_at(self, moment: Any) -> Any:
         if moment is not None and moment <= timezone.now():
             raise serializers.ValidationError("Name a moment in the future; to end the key now, delete it.")
+        if moment is not None and moment > timezone.now() + LONGEST_LIFE:
+            raise serializers.ValidationError("Name a moment within ten years, or none for a key that never expires.")
         return moment
 
 

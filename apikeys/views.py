@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from accounts.scopes import API_KEYS_READ, API_KEYS_WRITE, CURRENT_KEY_READ, WORKSPACE_KEYS_READ, WORKSPACE_KEYS_WRITE
 from apikeys import lifecycle
+from apikeys.authentication import InvalidApiKey
 from apikeys.lifecycle import get_own_key, get_workspace_key
 from apikeys.models import ApiKey, ApiKeyQuerySet
 from apikeys.serializers import (
@@ -120,8 +121,9 @@ class RotateView(WorkspaceAPIView):
     )
     def post(self, request: Request, key_id: str) -> Response:
         days = validated(RotateQuerySerializer, request.query_params, request)["grace_period_days"]
-        successor, raw = lifecycle.rotate(request, get_own_key(request.auth, key_id), timedelta(days=days))
-        message = f"API key rotated; the old one works for {days} more days. {COPY_IT}"
+        key = get_own_key(request.auth, key_id)
+        successor, raw = lifecycle.rotate(request, key, timedelta(days=days))
+        message = f"API key rotated; the old one works until {key.expires_at:%Y-%m-%d %H:%M} UTC. {COPY_IT}"
         return Response(new_key_json(successor, raw, message), status=status.HTTP_201_CREATED)
 
 
@@ -167,7 +169,9 @@ class CurrentKeyView(WorkspaceAPIView):
 
     @extend_schema(operation_id="get_current_api_key", responses=CurrentKeySerializer)
     def get(self, request: Request) -> Response:
-        key = ApiKey.objects.select_related("workspace").get(id=request.auth.credential_id)
+        key = ApiKey.objects.select_related("workspace").filter(id=request.auth.credential_id).first()
+        if key is None:
+            raise InvalidApiKey()
         context = {"principal": request.auth, "usage": request.tightest_usage}
         return Response(CurrentKeySerializer(key, context=context).data)
 

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts.models import Membership
+from accounts.models import AuditEvent, CredentialUsage, Membership, User
 from apikeys import lifecycle
 from apikeys.models import ApiKey
 from tests.support.cast import Actor
@@ -181,6 +181,116 @@ def test_rotation_keeps_an_earlier_end_and_gives_the_successor_the_same_lifetime
     assert abs(successor.expires_at - end) < timedelta(minutes=1)
 
 
+def test_an_expired_key_has_no_successor_and_no_new_secret(alice):
+    key, _ = alice.make_key(expires_at=timezone.now() - timedelta(minutes=1))
+
+    for act in ("rotate", "regenerate"):
+        response = alice.client.post(f"{KEYS}/{key.id}/{act}")
+        assert (response.status_code, response.json()["error_code"]) == (409, "api_key_expired")
+    assert ApiKey.objects.count() == 1
+
+
+def test_a_rotated_key_gets_no_new_rights_and_no_new_secret(alice):
+    key, _ = alice.make_key(["geofences:read"])
+    alice.client.post(f"{KEYS}/{key.id}/rotate")
+
+    wider = alice.client.put(f"{KEYS}/{key.id}", {"permissions": ["geofences:write"]}, format="json")
+    renewed = alice.client.post(f"{KEYS}/{key.id}/regenerate")
+    renamed = alice.client.put(f"{KEYS}/{key.id}", {"name": "old one", "is_active": False}, format="json")
+
+    assert (wider.status_code, renewed.status_code, renamed.status_code) == (409, 409, 200)
+
+
+def test_a_disabled_key_has_a_disabled_successor_with_its_limit(alice):
+    key, _ = alice.make_key(is_active=False, hourly_limit=7)
+
+    made = alice.client.post(f"{KEYS}/{key.id}/rotate").json()["api_key"]
+
+    successor = alice.client.get(f"{KEYS}/{made['id']}").json()
+    assert (successor["is_active"], successor["rate_limit_per_hour"]) == (False, 7)
+
+
+def test_at_the_cap_a_key_can_still_be_rotated_and_expired_ones_take_no_room(alice, settings):
+    settings.MAX_API_KEYS_PER_WORKSPACE = 1
+    alice.make_key(expires_at=timezone.now() - timedelta(days=1))
+    made = alice.client.post(KEYS, {}, format="json").json()["api_key"]
+
+    assert alice.client.post(KEYS, {}, format="json").status_code == 409
+    assert alice.client.post(f"{KEYS}/{made['id']}/rotate").status_code == 201
+
+
+def test_an_unverified_account_gets_no_secret_in_any_way(alice):
+    key, _ = alice.make_key()
+    User.objects.update(email_verified_at=None)
+
+    for act in ("rotate", "regenerate"):
+        assert alice.client.post(f"{KEYS}/{key.id}/{act}").json()["error_code"] == "email_not_verified"
+
+
+@real
+def test_use_is_told_over_several_hours_the_latest_first(alice):
+    key, raw = alice.make_key()
+    for hours, client in ((2, "old/1"), (1, "new/2")):
+        started = timezone.now() - timedelta(hours=hours)
+        CredentialUsage.objects.create(
+            credential_id=key.id,
+            workspace_id=alice.workspace.id,
+            started_at=started,
+            requests=5,
+            refusals=0,
+            last_used_at=started,
+            last_ip=f"203.0.113.{hours}",
+            last_user_agent=client,
+        )
+
+    shown = alice.client.get(f"{KEYS}/{key.id}").json()
+
+    assert (shown["usage_count"], shown["last_used_client"], shown["last_used_ip"]) == (10, "new/2", "203.0.113.1")
+
+
+@real
+@pytest.mark.parametrize("rounds", range(4))
+def test_an_expiration_that_races_with_a_rotation_gives_no_eternal_life(server, alice, rounds):
+    key, _ = alice.make_key()
+    headers = {"Authorization": f"Bearer {alice.pair.access_token}"}
+
+    def act(index: int) -> int:
+        if index == 0:
+            return call(server, "POST", f"{KEYS}/{key.id}/rotate?grace_period_days=1", headers=headers).status
+        return call(server, "PATCH", f"{KEYS}/{key.id}/expiration", headers=headers).status
+
+    statuses = at_once(5, act)
+
+    key.refresh_from_db()
+    assert statuses[0] == 201 and set(statuses[1:]) <= {200, 409}
+    assert key.expires_at is not None and key.expires_at < timezone.now() + timedelta(days=1, minutes=1)
+
+
+@real
+def test_a_key_is_revoked_once_and_its_trail_says_so(server, alice):
+    key, _ = alice.make_key()
+    headers = {"Authorization": f"Bearer {alice.pair.access_token}"}
+
+    answers = at_once(6, lambda _: call(server, "DELETE", f"{KEYS}/{key.id}", headers=headers))
+
+    assert Counter(answer.status for answer in answers) == {204: 1, 404: 5}
+    assert AuditEvent.objects.filter(action="api_key.revoked", resource_id=str(key.id)).count() == 1
+
+
+def test_every_act_on_a_key_leaves_a_trace(alice):
+    made = alice.client.post(KEYS, {}, format="json").json()["api_key"]["id"]
+    alice.client.put(f"{KEYS}/{made}", {"name": "renamed"}, format="json")
+    alice.client.post(f"{KEYS}/{made}/regenerate")
+    alice.client.patch(f"{KEYS}/{made}/expiration?expires_at=2031-05-01T00:00:00Z")
+    alice.client.post(f"{KEYS}/{made}/rotate")
+    alice.client.delete(f"{KEYS}/{made}")
+
+    trail = AuditEvent.objects.filter(resource_id=made).order_by("sequence").values_list("action", "actor_email")
+
+    acts = ["created", "updated", "regenerated", "expiration_set", "rotated", "revoked"]
+    assert list(trail) == [(f"api_key.{act}", "alice@acme.test") for act in acts]
+
+
 @pytest.mark.parametrize("days", ["-1", "91", "x", "1e3", "1.5"])
 def test_a_bad_grace_is_refused_and_rotates_nothing(alice, days):
     key, _ = alice.make_key()
@@ -232,7 +342,9 @@ def test_expiration_is_set_and_cleared_by_query(alice):
         assert (cleared.status_code, cleared.json()["expires_at"]) == (200, None)
 
 
-@pytest.mark.parametrize("moment", ["2020-01-01T00:00:00Z", "tomorrow", "2031-13-01", "9" * 400])
+@pytest.mark.parametrize(
+    "moment", ["2020-01-01T00:00:00Z", "tomorrow", "2031-13-01", "9" * 400, "9999-12-31T23:59:59Z"]
+)
 def test_a_bad_expiration_is_refused(alice, moment):
     key, _ = alice.make_key()
 

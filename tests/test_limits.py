@@ -128,6 +128,18 @@ def test_with_redis_the_plans_limit_counts_there(redis_server, redis_store, alic
     assert len(counted) == 1
 
 
+@both_stores
+@real
+def test_a_raised_limit_lets_requests_in_at_once(api, alice):
+    key, raw = alice.make_key(hourly_limit=3)
+    before = [call(api, "GET", GEOFENCES, headers={"X-API-KEY": raw}).status for _ in range(10)]
+
+    ApiKey.objects.filter(id=key.id).update(hourly_limit=8)
+    after = [call(api, "GET", GEOFENCES, headers={"X-API-KEY": raw}).status for _ in range(6)]
+
+    assert (before, after) == ([200] * 3 + [429] * 7, [200] * 5 + [429])
+
+
 def wait_until(holds: Callable[[], bool], seconds: float = 5) -> None:
     """The record of use is written a moment after the answer where Redis counts."""
     deadline = time.monotonic() + seconds
