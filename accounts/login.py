@@ -130,7 +130,8 @@ def membership_to_enter(user: User, client: Client) -> Membership:
 
 @transaction.atomic
 def _make_workspace(user: User, client: Client) -> Membership:
-    User.objects.select_for_update(no_key=True).get(id=user.id)  # two logins at once make one
+    if not User.objects.select_for_update(no_key=True).filter(id=user.id).exists():  # two logins at once make one
+        raise InvalidCredentials()  # the account was deleted meanwhile
     made_meanwhile = Membership.objects.filter(user=user).select_related("workspace").order_by("created_at").first()
     if made_meanwhile is None:
         return create_workspace(user, personal_workspace_name(user), client)

@@ -8,7 +8,13 @@ all causes that an attacker would like to tell apart.
 import logging
 from typing import Any
 
-from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import (
+    BadRequest,
+    ObjectDoesNotExist,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions, serializers, status
@@ -102,6 +108,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
 def _as_api_error(error: Exception, context: dict[str, Any]) -> exceptions.APIException:
     if isinstance(error, Http404):
         return NotFound()
+    if isinstance(error, ObjectDoesNotExist):  # a row of the caller's own, there when the request was authenticated
+        return DeletedMeanwhile()
     if isinstance(error, RequestDataTooBig):
         return PayloadTooLarge()
     if isinstance(error, PermissionDenied):

@@ -281,7 +281,8 @@ def test_a_row_whose_parent_was_deleted_meanwhile_is_a_conflict(acme):
 
 
 @real
-def test_whatever_else_the_person_does_at_that_moment_is_no_crash(server, alice, bob):
+@pytest.mark.parametrize("again", range(5))
+def test_whatever_else_the_person_does_at_that_moment_is_no_crash(server, alice, bob, again):
     key, _ = bob.make_key(["geofences:read"])
     acts = [
         ("DELETE", ME, None),

@@ -173,7 +173,7 @@ def test_a_read_only_key_that_writes_is_a_permission_error(sdk: Sdk, alice: Acto
 
     refusal = client.refused("geofences.create", request=from_dict("CreateGeofenceRequest", name="D", geometry=POLYGON))
 
-    detail = "Insufficient permissions: this API key is read-only."
+    detail = "Insufficient permissions: this API key is read-only, so it cannot use geofences:write to POST."
     assert refusal == Refusal("PermissionError", 403, detail, "read_only_key")
 
 
