@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlencode, urlsplit
@@ -63,8 +64,9 @@ def fetch(method: str, url: str, form: dict[str, str] | None = None) -> Answer:
         connection.connect()
         with _cut_at(deadline, connection.sock):
             connection.request(method, target, None if form is None else urlencode(form), headers)
-            response = connection.getresponse()
-            body = response.read(MAX_BYTES + 1)
+            # Closed here: one that ends with its connection has taken the socket over.
+            with closing(connection.getresponse()) as response:
+                body = response.read(MAX_BYTES + 1)
     except (OSError, http.client.HTTPException, ValueError) as error:
         logger.warning("no answer from %s: %s", parts.hostname, type(error).__name__)
         raise ProviderUnavailable() from None
