@@ -82,12 +82,12 @@ def typical_seconds(path: str, body: dict[str, Any], accounts: dict[str, Callabl
 @pytest.mark.django_db(transaction=True)
 @takes_an_address
 def test_known_and_unknown_addresses_take_the_same_time(path, body):
-    """A difference that is there shows in every one of five measurements, noise does not."""
+    """A hash left out, or a mail sent at once, shows in every one of five measurements; noise does not."""
     accounts = make_accounts()
 
     for _ in range(5):
         times = typical_seconds(path, body, accounts)
-        if max(times.values()) < min(times.values()) * 1.1 + 0.0005:
+        if max(times.values()) < min(times.values()) * 1.15 + 0.002:
             return
 
     raise AssertionError(f"Some addresses take longer: {times}")
