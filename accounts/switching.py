@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from accounts import tokens
 from accounts.audit import Action, record_for
-from accounts.models import Membership, User
+from accounts.models import Membership, SignIn, User
 from accounts.principal import Client
 from accounts.tokens import TokenPair
 from spatialflow.errors import ApiError
@@ -22,6 +22,20 @@ class NotAMember(ApiError):
     status_code = status.HTTP_403_FORBIDDEN
     default_detail = "You cannot enter this workspace. See GET /api/v1/workspaces/available for those you can."
     default_code = "not_a_member"
+
+
+# Proven by a workspace's own identity provider, which speaks for that workspace alone: whoever configures one could
+# otherwise make it name a member and walk into that person's other workspaces.
+BOUND_METHODS = frozenset({"saml"})
+
+
+class BoundToWorkspace(ApiError):
+    status_code = status.HTTP_403_FORBIDDEN
+    default_detail = (
+        "You signed in with this workspace's identity provider, which counts in this workspace only. Sign in another "
+        "way to enter another one."
+    )
+    default_code = "sign_in_bound_to_workspace"
 
 
 def enterable(user_id: uuid.UUID) -> QuerySet[Membership]:
@@ -51,7 +65,7 @@ def choices(user_id: uuid.UUID, current_workspace_id: uuid.UUID) -> dict[str, An
 def select(request: Request, workspace_id: str) -> TokenPair:
     """Move the caller's sign-in to one of their workspaces and return its next pair; all its earlier tokens die.
 
-    It is the workspace of their next login, too. Raises `NotAMember`, `InvalidToken`.
+    It is the workspace of their next login, too. Raises `NotAMember`, `BoundToWorkspace`, `InvalidToken`.
     """
     principal = request.auth
     # The lock puts it in order with what ends sign-ins in that workspace, so that none slips in behind it.
@@ -59,6 +73,8 @@ def select(request: Request, workspace_id: str) -> TokenPair:
     membership = memberships.filter(workspace_id=_id_or_nil(workspace_id)).first()
     if membership is None:
         raise NotAMember()
+    if membership.workspace_id != principal.workspace_id:
+        _refuse_bound_sign_in(principal.credential_id)
     pair = tokens.switch(principal, membership.workspace_id, Client.of(request))
     User.objects.filter(id=principal.user_id).update(last_workspace_id=membership.workspace_id)
     record_for(
@@ -69,6 +85,11 @@ def select(request: Request, workspace_id: str) -> TokenPair:
         resource=("session", principal.credential_id),
     )
     return pair
+
+
+def _refuse_bound_sign_in(sign_in_id: uuid.UUID) -> None:
+    if SignIn.objects.filter(id=sign_in_id, method__in=BOUND_METHODS).exists():
+        raise BoundToWorkspace()
 
 
 def _id_or_nil(text: str) -> uuid.UUID:

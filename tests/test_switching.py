@@ -222,6 +222,16 @@ def test_a_sign_in_that_ended_moves_nowhere(alice, second, change):
     assert (select(alice.client, second).status_code, SignIn.objects.get().workspace.slug) == (401, "acme")
 
 
+def test_a_sign_in_by_a_workspaces_identity_provider_stays_there(alice, acme, second):
+    SignIn.objects.update(method="saml")
+
+    refused = select(alice.client, second)
+    renewed = select(alice.client, acme)
+
+    assert (refused.status_code, refused.json()["error_code"]) == (403, "sign_in_bound_to_workspace")
+    assert (renewed.status_code, SignIn.objects.get().workspace_id) == (200, acme.id)
+
+
 def test_a_key_moves_nowhere(alice, second):
     assert select(alice.key_client(), second).status_code == 403
     assert SignIn.objects.get().workspace.slug == "acme"
