@@ -218,7 +218,9 @@ def _find_by_address(identity: Identity) -> User | None:
         return None
     if user.email_verified_at is None:
         raise EmailUnverifiedHere(user)
-    if UserSocialAuth.objects.filter(user=user, provider=identity.provider).exists():
+    # This very identity may have been bound since it was looked for: by the person's other sign-in at this moment.
+    others = UserSocialAuth.objects.filter(user=user, provider=identity.provider).exclude(uid=identity.subject)
+    if others.exists():
         raise AnotherIdentityLinked(user)
     return user
 
