@@ -67,6 +67,22 @@ class Action(StrEnum):
     INVITATION_CANCELLED = "invitation.cancelled"
     INVITATION_ACCEPTED = "invitation.accepted"
     AUDIT_EXPORTED = "audit.exported"
+    SSO_CONFIGURED = "sso.configured"
+    SSO_DELETED = "sso.deleted"
+    SSO_STAGED = "sso.staged"
+    SSO_SWAPPED = "sso.swapped"
+    SSO_ROLLED_BACK = "sso.rolled_back"
+    SSO_TESTED = "sso.tested"
+    SSO_REQUIRED = "sso.required"
+    SSO_NOT_REQUIRED = "sso.not_required"
+    SSO_RECOVERY_ASKED = "sso.recovery_asked"
+    SSO_RECOVERY_USED = "sso.recovery_used"
+    SSO_LOGGED_OUT = "sso.logged_out"
+    DOMAIN_ADDED = "domain.added"
+    DOMAIN_REMOVED = "domain.removed"
+    DOMAIN_PROVEN = "domain.proven"
+    DOMAIN_PROOF_LOST = "domain.proof_lost"
+    DOMAIN_SUSPENDED = "domain.suspended"
 
 
 class Person(NamedTuple):

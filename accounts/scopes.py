@@ -43,16 +43,20 @@ INVITATIONS_WRITE = "invitations:write"
 AUDIT_READ = "audit:read"
 WORKSPACE_KEYS_READ = "workspace_api_keys:read"
 WORKSPACE_KEYS_WRITE = "workspace_api_keys:write"
+SSO_MANAGE = "sso:manage"  # the workspace's identity provider, its domains, and whether people must use it
 
 # What a person may still do whose workspace demands a second factor that is not set up yet.
 SECOND_FACTOR_SETUP_SCOPES = frozenset({ACCOUNT_READ, ACCOUNT_WRITE})
+
+# What an owner may do who came in by a recovery link: repair the identity provider that locked them out, and leave.
+RECOVERY_SCOPES = frozenset({ACCOUNT_READ, ACCOUNT_WRITE, WORKSPACE_READ, SSO_MANAGE})
 
 # What only a key can do: ask who it is.
 CURRENT_KEY_READ = "current_api_key:read"
 
 _MEMBER = frozenset({ACCOUNT_READ, ACCOUNT_WRITE, API_KEYS_READ, API_KEYS_WRITE, WORKSPACE_READ, MEMBERS_READ})
 _MANAGE = frozenset({WORKSPACE_WRITE, MEMBERS_WRITE, INVITATIONS_READ, INVITATIONS_WRITE, AUDIT_READ})
-_OWN = frozenset({WORKSPACE_OWN, WORKSPACE_KEYS_READ, WORKSPACE_KEYS_WRITE})
+_OWN = frozenset({WORKSPACE_OWN, WORKSPACE_KEYS_READ, WORKSPACE_KEYS_WRITE, SSO_MANAGE})
 _READ_EVERYTHING = frozenset(scope for scope in KEY_SCOPES if scope.endswith(":read"))
 
 ROLE_SCOPES: dict[str, frozenset[str]] = {

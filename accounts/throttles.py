@@ -72,6 +72,21 @@ OAUTH_START_BY_ADDRESS = Limit("oauth-start-ip", "60/m")
 OAUTH_CALLBACK_BY_ADDRESS = Limit("oauth-callback-ip", "60/m")
 EXCHANGE_BY_ADDRESS = Limit("sso-exchange-ip", "60/m")
 
+# The same of a sign-in by a workspace's identity provider, and 30 questions a minute from one address how an email
+# address signs in. What an identity provider posts for many people may come through one address.
+SAML_START_BY_ADDRESS = Limit("saml-start-ip", "60/m")
+SAML_ANSWER_BY_ADDRESS = Limit("saml-answer-ip", "300/m")
+DETECT_BY_ADDRESS = Limit("detect-method-ip", "30/m")
+
+# What costs a request to somebody else: 30 an hour for one workspace to prove a domain, 20 to fetch metadata.
+DOMAIN_CHECKS = Limit("domain-checks", "30/h")
+METADATA_FETCHES = Limit("metadata-fetches", "20/h")
+
+# A link for a locked-out owner: 10 an hour from one address, 3 for one email address; 20 an hour tried from one address.
+RECOVERY_BY_ADDRESS = Limit("sso-recovery-ip", "10/h")
+RECOVERY_BY_EMAIL = Limit("sso-recovery-email", "3/h")
+RECOVERY_LINK_BY_ADDRESS = Limit("sso-recovery-link-ip", "20/h")
+
 # 100 requests an hour from one address without a credential that holds.
 ANONYMOUS = Limit("anonymous", "100/h")
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import ipaddress
 import os
 import re
 import secrets
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.core.exceptions import ImproperlyConfigured
 
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 HOST_NAME = r"([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])"
 PLACEHOLDER = re.compile(r"secret|change.?me|insecure|example|password|default|abcdefgh|12345678", re.IGNORECASE)
 
@@ -116,6 +118,26 @@ class Environment:
         if not re.fullmatch(rf"({hosts})(:\d+)?(/[!-~]*)?", text):
             raise ImproperlyConfigured(f"{name} must be the https:// address of a service, its host in lower case.")
         return text
+
+    def socket_address(self, name: str) -> tuple[str, int] | None:
+        """Return IP address and port of a server on UDP or TCP, or nothing; the port is 53 unless given."""
+        text = self.text(name)
+        if not text:
+            return None
+        try:
+            parts = urlsplit(f"//{text}")
+            return str(ipaddress.ip_address(parts.hostname or "")), parts.port or 53
+        except ValueError:
+            raise ImproperlyConfigured(f"{name} must be an IP address, with or without :port.") from None
+
+    def networks(self, name: str) -> list[IPNetwork]:
+        """Return networks written like 10.1.0.0/16."""
+        try:
+            return [ipaddress.ip_network(text) for text in self.csv(name)]
+        except ValueError:
+            raise ImproperlyConfigured(
+                f"{name} must list networks like 10.1.0.0/16 or fd00::/8, separated by commas."
+            ) from None
 
     def pem(self, name: str) -> str:
         """Return an elliptic curve's private key (P-256) as PEM, or nothing; a newline may be written as \\n."""

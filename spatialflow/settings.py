@@ -191,6 +191,11 @@ APPLE_AUTHORIZATION_URL = env.endpoint("APPLE_AUTHORIZATION_URL", "https://apple
 APPLE_TOKEN_URL = env.endpoint("APPLE_TOKEN_URL", "https://appleid.apple.com/auth/token")
 APPLE_REVOKE_URL = env.endpoint("APPLE_REVOKE_URL", "https://appleid.apple.com/auth/revoke")
 
+# --- Signing in by a workspace's own identity provider (sso/saml/)
+DNS_RESOLVER = env.socket_address("DNS_RESOLVER")  # asked for the records that prove a domain
+IDENTITY_PROVIDER_NETWORKS = env.networks("IDENTITY_PROVIDER_NETWORKS")
+SSO_ALLOW_DEV_SCHEME = env.bool("SSO_ALLOW_DEV_SCHEME", False)
+
 # --- Limits: requests an hour and credential, by the workspace's plan; what stands in accounts/throttles.py are the
 # fixed ones.
 PLAN_LIMITS = {"free": 1_000, "pro": 2_000, "team": 5_000, "business": 10_000, "enterprise": 20_000}

@@ -1,6 +1,7 @@
 """The rows of accounts."""
 
 from accounts.models.audit import AuditEvent, AuditHead
+from accounts.models.domain import WorkspaceDomain
 from accounts.models.outbox import OutgoingMail
 from accounts.models.sign_in import CredentialUsage, SignIn
 from accounts.models.user import MailedToken, RecoveryCode, User
@@ -18,4 +19,5 @@ __all__ = [
     "SignIn",
     "User",
     "Workspace",
+    "WorkspaceDomain",
 ]

@@ -42,6 +42,9 @@ class Workspace(models.Model):
     lane = models.CharField(max_length=50, blank=True)
     map_home = models.JSONField(null=True, blank=True)
     requires_second_factor = models.BooleanField(default=False)
+    # People whose address lies in a proven domain sign in by the workspace's identity provider alone.
+    requires_sso = models.BooleanField(default=False)
+    refuses_keys_under_sso = models.BooleanField(default=False)  # then API keys do not work while it is required
     access_token_lifetime = models.DurationField(
         null=True, blank=True, help_text="Null means the deployment's default."
     )

@@ -1,7 +1,6 @@
 """One-time rows of sign-ins by a provider: what was begun, what may still be traded, what was spent.
 
-The bound identities themselves are social-auth's `UserSocialAuth`: (provider, uid) is unique, and the uid is the
-provider's subject. Secrets are kept as digests; what must be readable again is encrypted. All of these rows die young.
+Secrets are kept as digests; what must be readable again is encrypted. All of these rows die young.
 """
 
 import hashlib
@@ -13,10 +12,13 @@ from django.db import connection, models
 from django.utils import timezone
 
 from accounts.models import Invitation, User, Workspace
+from sso.models.saml import IdentityProvider
 
 LOGIN_CODE_LIFETIME = timedelta(seconds=60)
 STATE_LIFETIME = timedelta(minutes=10)
 NONCE_LIFETIME = timedelta(minutes=10)
+TEST_LIFETIME = timedelta(minutes=10)
+RECOVERY_LIFETIME = timedelta(hours=1)
 
 
 def digest(raw: str) -> bytes:
@@ -102,6 +104,44 @@ class LoginCode(OneTimeRow):
     code_challenge = models.CharField(max_length=43)
     client_state = models.CharField(max_length=500, blank=True)
     account_is_new = models.BooleanField(default=False)
+    # Of a sign-in by a workspace's own provider: for its single logout, and the moment when the provider ends it.
+    name_id = models.CharField(max_length=254, blank=True)
+    name_id_format = models.CharField(max_length=200, blank=True)
+    session_index = models.CharField(max_length=500, blank=True)
+    session_ends_at = models.DateTimeField(null=True)
+
+
+class SamlRequest(OneTimeRow):
+    """One AuthnRequest that a browser was sent away with, known by the digest of its ID, which the answer must name."""
+
+    class Intent(models.TextChoices):
+        CLIENT = "client"  # ends in a login code, for whoever holds the verifier of `code_challenge`
+        BROWSER = "browser"  # ends in the refresh cookie, in the browser that began
+        TEST = "test"  # signs nobody in; an owner looks at the checks
+
+    lifetime = STATE_LIFETIME
+    provider = models.ForeignKey(IdentityProvider, models.CASCADE, related_name="+")
+    intent = models.CharField(max_length=20, choices=Intent.choices)
+    browser_digest = models.BinaryField(max_length=32)  # of the cookie that the browser was given
+    next = models.CharField(max_length=500, blank=True)
+    code_challenge = models.CharField(max_length=43, blank=True)  # the client's own, S256, for its login code
+    client_state = models.CharField(max_length=500, blank=True)
+
+
+class SamlTest(OneTimeRow):
+    """One test of a connection that an owner has asked for: the secret lets their browser begin it."""
+
+    lifetime = TEST_LIFETIME
+    provider = models.ForeignKey(IdentityProvider, models.CASCADE, related_name="+")
+    next = models.CharField(max_length=500, blank=True)
+
+
+class SsoRecovery(OneTimeRow):
+    """One link mailed to an owner who is locked out by their own identity provider: signs in to repair it, once."""
+
+    lifetime = RECOVERY_LIFETIME
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="+")
 
 
 class ProviderNonce(OneTimeRow):

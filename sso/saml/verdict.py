@@ -1,0 +1,41 @@
+"""What comes of looking at an identity provider's answer: each check by its name, and what a verified assertion says."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check. `expected` and `received` are for the workspace's owners: short, and never a secret."""
+
+    name: str
+    passed: bool
+    expected: str = ""
+    received: str = ""
+
+
+@dataclass(frozen=True)
+class Assertion:
+    """What a verified assertion says of a person; read only from the element whose signature holds."""
+
+    id: str
+    name_id: str
+    name_id_format: str
+    session_index: str
+    attributes: dict[str, list[str]]
+    in_response_to: str  # empty where the provider began
+    expires_at: datetime  # when it is of no use to anybody any more: NotOnOrAfter and the skew
+    session_ends_at: datetime | None = None  # SessionNotOnOrAfter
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Every check that was made, in order; `assertion` is there only where all of them passed."""
+
+    checks: list[Check] = field(default_factory=list)
+    assertion: Assertion | None = None
+
+    @property
+    def failed_check(self) -> str:
+        """Return the name of the first check that failed, or nothing."""
+        return next((check.name for check in self.checks if not check.passed), "")
