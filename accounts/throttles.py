@@ -82,7 +82,8 @@ DETECT_BY_ADDRESS = Limit("detect-method-ip", "30/m")
 DOMAIN_CHECKS = Limit("domain-checks", "30/h")
 METADATA_FETCHES = Limit("metadata-fetches", "20/h")
 
-# A link for a locked-out owner: 10 an hour from one address, 3 for one email address; 20 an hour tried from one address.
+# A link for a locked-out owner: 10 asked for an hour from one address, 3 for one email address, 20 tried from one
+# address.
 RECOVERY_BY_ADDRESS = Limit("sso-recovery-ip", "10/h")
 RECOVERY_BY_EMAIL = Limit("sso-recovery-email", "3/h")
 RECOVERY_LINK_BY_ADDRESS = Limit("sso-recovery-link-ip", "20/h")

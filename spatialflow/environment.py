@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.core.exceptions import ImproperlyConfigured
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+SocketAddress = tuple[str, int]
 HOST_NAME = r"([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])"
 PLACEHOLDER = re.compile(r"secret|change.?me|insecure|example|password|default|abcdefgh|12345678", re.IGNORECASE)
 
@@ -119,7 +120,7 @@ class Environment:
             raise ImproperlyConfigured(f"{name} must be the https:// address of a service, its host in lower case.")
         return text
 
-    def socket_address(self, name: str) -> tuple[str, int] | None:
+    def address(self, name: str) -> SocketAddress | None:
         """Return IP address and port of a server on UDP or TCP, or nothing; the port is 53 unless given."""
         text = self.text(name)
         if not text:

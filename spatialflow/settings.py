@@ -192,7 +192,7 @@ APPLE_TOKEN_URL = env.endpoint("APPLE_TOKEN_URL", "https://appleid.apple.com/aut
 APPLE_REVOKE_URL = env.endpoint("APPLE_REVOKE_URL", "https://appleid.apple.com/auth/revoke")
 
 # --- Signing in by a workspace's own identity provider (sso/saml/)
-DNS_RESOLVER = env.socket_address("DNS_RESOLVER")  # asked for the records that prove a domain
+DNS_RESOLVER = env.address("DNS_RESOLVER")  # asked for the records that prove a domain
 IDENTITY_PROVIDER_NETWORKS = env.networks("IDENTITY_PROVIDER_NETWORKS")
 SSO_ALLOW_DEV_SCHEME = env.bool("SSO_ALLOW_DEV_SCHEME", False)
 

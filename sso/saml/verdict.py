@@ -1,4 +1,4 @@
-"""What comes of looking at an identity provider's answer: each check by its name, and what a verified assertion says."""
+"""What comes of looking at an identity provider's answer: each check by its name, and what it says of a person."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
