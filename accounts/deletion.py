@@ -54,6 +54,7 @@ def delete_account(request: Request) -> None:
     """
     user_id = request.auth.user_id
     workspaces = _lock_workspaces(user_id)
+    _lock_invitations(user_id, workspaces)
     user = User.objects.select_for_update(no_key=True).filter(id=user_id).first()
     if user is None:  # by another request at this moment
         raise InvalidToken()
@@ -81,6 +82,16 @@ def _lock_workspaces(user_id: uuid.UUID) -> list[Workspace]:
     """
     own = Workspace.objects.filter(id__in=list(_own_ids(user_id)))
     return list(own.select_for_update(no_key=True).order_by("id"))
+
+
+def _lock_invitations(user_id: uuid.UUID, workspaces: list[Workspace]) -> None:
+    """Wait for acceptances in flight that concern the person or their workspaces, and let no other begin.
+
+    Before the person's row and the trail, which an acceptance takes once it has its invitation.
+    """
+    to_them = Q(email__in=User.objects.filter(id=user_id).values("email"))
+    concerned = Invitation.objects.filter(to_them | Q(workspace__in=workspaces) | Q(invited_by_id=user_id))
+    list(concerned.select_for_update().order_by("id").values_list("id"))
 
 
 def _own_ids(user_id: uuid.UUID) -> Iterable[uuid.UUID]:
