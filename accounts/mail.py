@@ -33,6 +33,6 @@ def verify_email(email: str) -> EmailMessage | None:
         "Verify your email address",
         "Welcome to SpatialFlow. Open this link within 24 hours to verify that this address is yours:",
         link("verify-email", token=token),
-        "Whoever signed up chose the password of this account. If that was not you, do not open the link, and ignore this "
-        "mail.",
+        "Whoever signed up chose the password of this account. If that was not you, ignore this mail and do not open the "
+        "link.",
     )
