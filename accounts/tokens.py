@@ -199,11 +199,13 @@ class TokenPair:
     membership: Membership
 
 
-def issue(membership: Membership, method: str, client: Client) -> TokenPair:
-    """Begin a new sign-in of the membership's user, proven by `method`, and return its first token pair. Raises
-    `AccountChanged` where the user is not as loaded any more: a password reset overtook the sign-in.
+def issue(membership: Membership, method: str, client: Client, *, ends_by: datetime | None = None) -> TokenPair:
+    """Begin a new sign-in of the membership's user, proven by `method`, and return its first token pair. It lasts until
+    `ends_by` where that comes before REFRESH_TOKEN_LIFETIME is over. Raises `AccountChanged` where the user is not as
+    loaded any more: a password reset overtook the sign-in.
     """
     now = timezone.now()
+    latest = now + settings.REFRESH_TOKEN_LIFETIME
     sign_in = SignIn(
         user_id=membership.user_id,
         workspace_id=membership.workspace_id,
@@ -213,7 +215,7 @@ def issue(membership: Membership, method: str, client: Client) -> TokenPair:
         last_used_at=now,
         ip=client.ip,
         user_agent=client.user_agent,
-        expires_at=now + settings.REFRESH_TOKEN_LIFETIME,
+        expires_at=min(latest, ends_by or latest),
     )
     begin(sign_in, membership.user)
     logger.info("sign-in %s of user %s by %s from %s", sign_in.id, membership.user_id, method, client.ip)
