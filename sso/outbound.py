@@ -1,6 +1,7 @@
 """Every request that this service sends to an identity provider: bounded in time and size, and never led elsewhere."""
 
 import http.client
+import ipaddress
 import json
 import logging
 import socket
@@ -21,6 +22,12 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT = 5.0  # seconds for the whole exchange, however slowly its bytes drip
 MAX_BYTES = 256 * 1024
+MAX_DOCUMENT_BYTES = 1024 * 1024
+# Forms of IPv6 that carry an address of IPv4, which may be a private one: mapped, compatible, NAT64, Teredo, 6to4.
+CARRYING_IPV4 = [
+    ipaddress.IPv6Network(text)
+    for text in ("::ffff:0:0/96", "::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16")
+]
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -30,6 +37,16 @@ class ProviderUnavailable(ApiError):
     status_code = status.HTTP_502_BAD_GATEWAY
     default_detail = "The sign-in provider does not answer as it should; try again in a minute."
     default_code = "provider_unavailable"
+
+
+class DocumentNotReadable(ApiError):
+    """What a workspace's owner named cannot be fetched; the sentence says why, and nothing of what is inside of our
+    network: a name that is not there and one that leads inside are told alike.
+    """
+
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    default_detail = "The document at this address cannot be fetched."
+    default_code = "metadata_not_readable"
 
 
 @dataclass(frozen=True)
@@ -76,6 +93,110 @@ def fetch(method: str, url: str, form: dict[str, str] | None = None) -> Answer:
         logger.warning("an answer from %s was too large or too slow", parts.hostname)
         raise ProviderUnavailable()
     return Answer(response.status, body)
+
+
+def fetch_document(url: str) -> bytes:
+    """Return the document at an https address that a workspace's owner named: at most 1 MiB, within TIMEOUT.
+
+    The host's name is resolved once. Each of its addresses must be public, or inside IDENTITY_PROVIDER_NETWORKS, and
+    the connection goes to an address that was looked at; the certificate is checked by name. No redirect is followed,
+    and no proxy has a part in it. Raises `DocumentNotReadable`.
+    """
+    deadline = time.monotonic() + TIMEOUT
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 443
+    except ValueError:
+        raise DocumentNotReadable("This is not an address; send one that begins with https://.") from None
+    if parts.scheme != "https" or not host or parts.username is not None or not url.isascii():
+        raise DocumentNotReadable("Send an address that begins with https://, without a user name in it.")
+    addresses = _addresses(host, port, deadline)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    try:
+        answer = _get(host, port, addresses, target, deadline)
+    except ssl.SSLCertVerificationError:
+        raise DocumentNotReadable(f"The certificate of {host} does not hold for that name.") from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        logger.warning("no document from %s: %s", host, type(error).__name__)
+        raise DocumentNotReadable(f"{host} does not answer in time as a web server with TLS should.") from None
+    return _judged(host, answer, deadline)
+
+
+def _judged(host: str, answer: Answer, deadline: float) -> bytes:
+    if 300 <= answer.status < 400:
+        raise DocumentNotReadable(f"{host} answers with a redirect, which is not followed. Send the address behind it.")
+    if answer.status != status.HTTP_200_OK:
+        raise DocumentNotReadable(f"{host} answers with the status {answer.status} instead of the document.")
+    if len(answer.body) > MAX_DOCUMENT_BYTES:
+        raise DocumentNotReadable("The document is larger than 1 MiB.")
+    if time.monotonic() > deadline:
+        raise DocumentNotReadable(f"{host} takes more than {TIMEOUT:g} seconds to answer.")
+    return answer.body
+
+
+def _addresses(host: str, port: int, deadline: float) -> list[str]:
+    """Return every address of a host, all of which may be connected to. Raises `DocumentNotReadable`."""
+    found: list[str] = []
+
+    def resolve() -> None:
+        try:
+            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return
+        found.extend(str(answer[4][0]) for answer in answers)
+
+    # The resolver has no limit of time of its own that we could set.
+    resolver = threading.Thread(target=resolve, daemon=True)
+    resolver.start()
+    resolver.join(max(0.0, deadline - time.monotonic()))
+    addresses = list(dict.fromkeys(found))
+    if not addresses or not all(_may_be_asked(address) for address in addresses):
+        raise DocumentNotReadable(f"{host} leads to no public address, or to one that may not be asked.")
+    return addresses
+
+
+def _may_be_asked(text: str) -> bool:
+    """Return whether a request may go to this address: it is public, or the operator has listed its network."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:  # with a zone: an address of one link
+        return False
+    if any(address in network for network in settings.IDENTITY_PROVIDER_NETWORKS):
+        return True
+    if isinstance(address, ipaddress.IPv6Address) and any(address in network for network in CARRYING_IPV4):
+        return False
+    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+
+
+def _get(host: str, port: int, addresses: list[str], target: str, deadline: float) -> Answer:
+    """Send the request to the first of the addresses that takes the connection."""
+    connection = http.client.HTTPSConnection(host, port)
+    sock = _connect(addresses, port, deadline)
+    try:
+        # The handshake comes later: its bytes can drip as well.
+        sock = ssl.create_default_context().wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+        with _cut_at(deadline, sock):
+            sock.do_handshake()
+            connection.sock = sock
+            headers = {"Accept": "application/samlmetadata+xml, application/xml", "User-Agent": "spatialflow-auth"}
+            connection.request("GET", target, headers=headers)
+            with closing(connection.getresponse()) as response:
+                return Answer(response.status, response.read(MAX_DOCUMENT_BYTES + 1))
+    finally:
+        sock.close()
+
+
+def _connect(addresses: list[str], port: int, deadline: float) -> socket.socket:
+    failure: OSError = TimeoutError()
+    for address in addresses:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+        try:
+            return socket.create_connection((address, port), timeout=left)
+        except OSError as error:
+            failure = error
+    raise failure
 
 
 def _connection(parts: SplitResult) -> http.client.HTTPConnection:
