@@ -1,10 +1,10 @@
-"""Where a browser may be sent when a round trip ends: pages of ours, by an allowlist, and what is told there.
+"""Where a browser may be sent when a round trip ends: pages and apps of ours, by an allowlist, and what is told there.
 
 No token ever stands in such an address: a login code does, which is worth nothing without its verifier.
 """
 
 import re
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode
 
 from django.conf import settings
 
@@ -14,7 +14,9 @@ MAX_LENGTH = 500
 # One slash first, and never two in a row: browsers read //host, /\host and the like as another site. What is not
 # printable ASCII, and backslashes, browsers repair in ways of their own.
 PATH = re.compile(r"(?:/(?!/)[A-Za-z0-9\-._~!$&'()*+,;=:@%]*)+(?:\?[A-Za-z0-9\-._~!$&'()*+,;=:@%/?]*)?")
-OURS = {"code", "state", "error"}
+OURS = {"code", "state", "error", "reference", "attempt"}
+DEEPLINK = re.compile(r"(spatialflow(?:dev)?)://[A-Za-z0-9\-._~/]*(?:\?[A-Za-z0-9\-._~!$&'()*+,;=:@%/?]*)?")
+DEV_SCHEME = "spatialflowdev"
 
 
 class InvalidDestination(ApiError):
@@ -22,6 +24,11 @@ class InvalidDestination(ApiError):
         "next must be a path of this service, such as /welcome, or start with an origin that it is configured for."
     )
     default_code = "invalid_next"
+
+
+class InvalidDeeplink(ApiError):
+    default_detail = "return must be an address of the app, such as spatialflow://auth/callback, without a fragment."
+    default_code = "invalid_return"
 
 
 def read_destination(text: str) -> str:
@@ -44,12 +51,22 @@ def read_destination(text: str) -> str:
     return (origin or settings.PUBLIC_URL) + text
 
 
+def read_deeplink(text: str) -> str:
+    """Return the address of an app that `return` means. Raises `InvalidDeeplink` for any scheme but ours; the one for
+    development counts where SSO_ALLOW_DEV_SCHEME is set.
+    """
+    named = DEEPLINK.fullmatch(text) if len(text) <= MAX_LENGTH else None
+    if named is None or (named.group(1) == DEV_SCHEME and not settings.SSO_ALLOW_DEV_SCHEME):
+        raise InvalidDeeplink()
+    return text
+
+
 def told(destination: str, **news: str) -> str:
     """Return the destination with `news` in its query, where nothing else stands under the names that we use."""
-    parts = urlsplit(destination)
-    kept = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in OURS]
+    address, _, query = destination.partition("?")  # none has a fragment, and apps' addresses may lack a host
+    kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name not in OURS]
     query = urlencode([*kept, *((name, value) for name, value in news.items() if value)])
-    return urlunsplit(parts._replace(query=query))
+    return f"{address}?{query}" if query else address
 
 
 def _origins() -> list[str]:

@@ -1,4 +1,5 @@
-"""The linking policy, and nothing else: whose account an identity opens that a provider vouches for.
+"""The linking policy for Google and Apple, and nothing else: whose account an identity opens that a provider vouches
+for. What a workspace's own provider may do is decided in sso/workspace_login.py.
 
 An identity is (provider, subject). Once it is bound, only that counts: an address that changes at the provider changes
 nothing here. An unknown one binds by its address only where both sides have verified it. An account whose address
@@ -169,7 +170,7 @@ def _enter(identity: Identity, client: Client, invitation: Invitation | None, ma
         user.set_unusable_password()
         user.save(force_insert=True)
     # Before the first audit event: whoever waits for somebody else's row must not hold up the trail.
-    is_newly_bound = _bind(identity, user)
+    is_newly_bound = bind(identity, user)
     already_member = None
     if invitation is not None:
         membership, already_member = accept_for_user(invitation, user, client)
@@ -188,7 +189,7 @@ def _enter(identity: Identity, client: Client, invitation: Invitation | None, ma
 
 def _find_account(identity: Identity, invitation: Invitation | None, may_create: bool) -> User | None:
     """Return the account that an identity opens, or None where one may be made. Raises what `enter` raises."""
-    user = _find_bound(identity) or _find_by_address(identity)
+    user = find_bound(identity) or _find_by_address(identity)
     if user is not None and not user.is_active:
         raise AccountInactive(user)
     if invitation is not None and invitation.email != (user.email if user else identity.email):
@@ -201,7 +202,8 @@ def _find_account(identity: Identity, invitation: Invitation | None, may_create:
     return user
 
 
-def _find_bound(identity: Identity) -> User | None:
+def find_bound(identity: Identity) -> User | None:
+    """Return the account that an identity is bound to, if any."""
     bound = UserSocialAuth.objects.filter(provider=identity.provider, uid=identity.subject)
     found = bound.select_related("user").first()
     return found.user if found else None
@@ -225,7 +227,7 @@ def _find_by_address(identity: Identity) -> User | None:
     return user
 
 
-def _bind(identity: Identity, user: User) -> bool:
+def bind(identity: Identity, user: User) -> bool:
     """Bind an identity unless it is bound; return whether that was done. What the provider issued is not kept."""
     key = {"provider": identity.provider, "uid": identity.subject}
     if UserSocialAuth.objects.filter(user=user, **key).exists():

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import re
 
+from django.utils import timezone
 from rest_framework import status
 
 from accounts.audit import Action, Person, record
@@ -14,6 +15,8 @@ from accounts.tokens import TokenPair, issue
 from spatialflow.errors import ApiError
 from sso.login import method_of
 from sso.models import LoginCode
+from sso.saml_serving import find_by_name
+from sso.saml_sessions import ProviderSession, sign_in_member
 
 CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # SHA-256 in base64url
 CLIENT_STATE = re.compile(r"[\x21-\x7e]{1,500}")
@@ -78,7 +81,19 @@ def trade(code: str, code_verifier: str, client_state: str, client: Client) -> t
     )
     if membership is None:
         raise InvalidLoginCode()
+    if method_of(row.provider) == "saml":
+        return _trade_of_workspace(row, membership, client), row.account_is_new
     return issue(membership, method_of(row.provider), client), row.account_is_new
+
+
+def _trade_of_workspace(row: LoginCode, membership: Membership, client: Client) -> TokenPair:
+    """Return the pair for what the workspace's own provider vouched for, if that still may and its session goes on."""
+    provider = find_by_name(row.provider)
+    has_ended = row.session_ends_at is not None and row.session_ends_at <= timezone.now()
+    if provider is None or provider.workspace_id != row.workspace_id or has_ended:
+        raise InvalidLoginCode()
+    session = ProviderSession(row.name_id, row.name_id_format, row.session_index, row.session_ends_at)
+    return sign_in_member(membership, provider, session, client)
 
 
 def challenge_of(code_verifier: str) -> str:

@@ -3,7 +3,7 @@
 from django.core.mail import EmailMessage
 
 from accounts.mail import message
-from accounts.models import User
+from accounts.models import User, Workspace
 from accounts.outbox import mail
 from sso.providers import get_provider
 
@@ -22,6 +22,22 @@ def identity_linked(user_id: str, provider: str) -> EmailMessage | None:
         "from now on.",
         "If your account has a password that you did not choose yourself, set a new one now: that signs out every "
         "device. If it was not you, also disconnect the linked account.",
+    )
+
+
+@mail("workspace_identity_linked")
+def workspace_identity_linked(user_id: str, workspace_id: str) -> EmailMessage | None:
+    """To whose account is entered by the identity provider of a workspace from now on."""
+    user = User.objects.filter(id=user_id).first()
+    workspace = Workspace.objects.filter(id=workspace_id).first()
+    if user is None or workspace is None:
+        return None
+    return message(
+        user.email,
+        f"The identity provider of {workspace.name} now signs you in",
+        f"You were signed in to the workspace “{workspace.name}” by its own identity provider, which is linked to your "
+        "SpatialFlow account from now on.",
+        "It signs you in to this workspace only. If it was not you, tell the owner of the workspace.",
     )
 
 

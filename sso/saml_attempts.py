@@ -1,0 +1,71 @@
+"""What owners see of answers that were refused and of tests: each check. A bounded number of rows, each bounded."""
+
+import uuid
+from datetime import timedelta
+
+from django.utils import timezone
+
+from sso.models import IdentityProvider, SamlAttempt
+from sso.saml.verdict import Check, Verdict
+
+UNKNOWN_REQUEST = "request"  # the check that fails where no sign-in was begun here
+MAX_KEPT = 200  # attempts a workspace
+MAX_KEPT_UNKNOWN = 20  # those anybody can cause, so that they push out none of the others
+LIFETIME = timedelta(days=30)
+MAX_TEXT, MAX_VALUES, MAX_ATTRIBUTES = 200, 20, 50
+
+
+def keep_attempt(
+    workspace_id: uuid.UUID, provider: IdentityProvider | None, verdict: Verdict, *, is_test: bool = False
+) -> SamlAttempt:
+    """Keep what came of an answer, and let go of the oldest ones."""
+    failed = verdict.failed_check
+    attempt = SamlAttempt.objects.create(
+        workspace_id=workspace_id,
+        provider=provider,
+        is_test=is_test,
+        succeeded=not failed,
+        failed_check=failed,
+        checks=[_as_json(check) for check in verdict.checks],
+        attributes=_attributes(verdict),
+    )
+    _sweep(workspace_id, failed == UNKNOWN_REQUEST)
+    return attempt
+
+
+def _sweep(workspace_id: uuid.UUID, unknown: bool) -> None:
+    attempts = SamlAttempt.objects.for_workspace(workspace_id)
+    attempts.filter(created_at__lt=timezone.now() - LIFETIME).delete()
+    if unknown:
+        alike, kept = attempts.filter(failed_check=UNKNOWN_REQUEST), MAX_KEPT_UNKNOWN
+    else:
+        alike, kept = attempts.exclude(failed_check=UNKNOWN_REQUEST), MAX_KEPT
+    doomed = alike.order_by("-created_at", "id").values_list("id", flat=True)[kept : kept + 100]
+    SamlAttempt.objects.filter(id__in=list(doomed)).delete()
+
+
+def _as_json(check: Check) -> dict[str, object]:
+    return {
+        "check": check.name,
+        "passed": check.passed,
+        "expected": shown(check.expected),
+        "received": shown(check.received),
+    }
+
+
+def _attributes(verdict: Verdict) -> dict[str, list[str]]:
+    """Return what the verified assertion says, its NameID first; nothing of a document that nobody has signed."""
+    assertion = verdict.assertion
+    if assertion is None:
+        return {}
+    said = {"NameID": [assertion.name_id], "NameID format": [assertion.name_id_format], **assertion.attributes}
+    return {
+        shown(name): [shown(value) for value in values[:MAX_VALUES]]
+        for name, values in list(said.items())[:MAX_ATTRIBUTES]
+    }
+
+
+def shown(text: str) -> str:
+    """Return a text of somebody else's as owners may see it: short, without characters that do not print."""
+    printable = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return printable if len(printable) <= MAX_TEXT else f"{printable[:MAX_TEXT]}…"

@@ -1,0 +1,301 @@
+"""A sign-in by a workspace's identity provider, from a browser's first click to its end (SAML profiles 4.1).
+
+It ends in the browser that began: at a page of ours with the refresh cookie, or, where a challenge was sent along, with
+a login code at a page or in an app. A test of a connection ends at its checks and signs nobody in. Whatever is refused
+is told to the workspace's owners check by check, and to the person as a reference number.
+"""
+
+import hmac
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from accounts.audit import Action, record
+from accounts.models import Workspace
+from accounts.principal import Client
+from accounts.tokens import TokenPair
+from spatialflow.errors import ApiError, NotFound
+from sso.destinations import InvalidDestination, read_deeplink, read_destination, told
+from sso.login_codes import refuse_unusable_challenge
+from sso.models import IdentityProvider, LoginCode, SamlAttempt, SamlRequest, SamlTest, digest
+from sso.saml.request import authn_request_url
+from sso.saml.response import Names, unverified_names
+from sso.saml.verdict import Check, Verdict
+from sso.saml_attempts import UNKNOWN_REQUEST, keep_attempt
+from sso.saml_checks import Findings, examine
+from sso.saml_serving import SLUG, find_serving, why_not_serving
+from sso.saml_sessions import ProviderSession, sign_in_member
+from sso.workspace_login import EntryRefused, enter_workspace, refuse_entry
+
+logger = logging.getLogger(__name__)
+
+MAX_RELAY_STATE = 80  # bytes (SAML bindings 3.5.3)
+FAILED = "sso_failed"
+# What a test proves something about: as long as these stay, its result holds.
+TESTED_FIELDS = ("entity_id", "sso_url", "certificates", "attribute_mapping", "requires_encryption", "signs_requests")
+
+
+class SsoFailed(ApiError):
+    """Where no page or app is known to send the browser back to."""
+
+    default_detail = (
+        "The sign-in failed. Begin it again; if it fails again, tell the owner of your workspace the reference."
+    )
+    default_code = FAILED
+
+    def __init__(self, attempt: SamlAttempt) -> None:
+        super().__init__(extra={"reference": attempt.reference})
+
+
+class ChallengeRequired(ApiError):
+    """Tokens in the app's address, which older apps ask for so, would be anybody's who reads the address."""
+
+    default_detail = (
+        "Send a code_challenge (PKCE, S256) and a state: the app gets a code for auth/sso/exchange, never tokens."
+    )
+    default_code = "code_challenge_required"
+
+
+class InvalidTestTicket(ApiError):
+    """Unknown, expired, used, of another workspace, or its connection serves no more: one answer for all."""
+
+    default_detail = "This test was begun already, or has expired. Ask for a new one."
+    default_code = "invalid_test"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What whoever begins asks for; empty is not asked for."""
+
+    next: str = ""
+    code_challenge: str = ""
+    code_challenge_method: str = ""
+    state: str = ""
+    test: str = ""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Where a browser goes at the end, and the pair whose refresh token it keeps."""
+
+    location: str
+    pair: TokenPair | None = None
+
+
+def begin(workspace_slug: str, wish: Wish, browser: str) -> str:
+    """Store a round trip of the browser that holds the secret `browser`; return the provider's address to send it to.
+
+    Raises `NotFound`, `PlanRequired`, `InvalidDestination`, `UnusableChallenge`, `InvalidTestTicket`.
+    """
+    if wish.test:
+        return begin_test(wish.test, browser, workspace_slug)
+    provider = find_serving(workspace_slug)
+    refuse_unusable_challenge(wish.code_challenge, wish.code_challenge_method, wish.state)
+    return _ask(provider, wish, read_destination(wish.next), browser)
+
+
+def begin_in_app(workspace_slug: str, wish: Wish, browser: str) -> str:
+    """Do as `begin` for an app whose address is `wish.next`. Raises `NotFound`, `PlanRequired`, `InvalidDeeplink`,
+    `ChallengeRequired`, `UnusableChallenge`.
+    """
+    deeplink = read_deeplink(wish.next)
+    if not wish.code_challenge or not wish.state:
+        raise ChallengeRequired()
+    refuse_unusable_challenge(wish.code_challenge, wish.code_challenge_method, wish.state)
+    return _ask(find_serving(workspace_slug), wish, deeplink, browser)
+
+
+def begin_test(ticket: str, browser: str, workspace_slug: str) -> str:
+    """Spend an owner's ticket; return the address of the provider, staged or serving, that is tested.
+
+    Raises `InvalidTestTicket`.
+    """
+    test = SamlTest.objects.consume(ticket)
+    providers = IdentityProvider.objects.select_related("workspace")
+    provider = providers.filter(id=test.provider_id, workspace__slug=workspace_slug).first() if test else None
+    if provider is None or why_not_serving(provider, is_test=True):
+        raise InvalidTestTicket()
+    raw = SamlRequest.objects.issue(
+        provider=provider,
+        intent=SamlRequest.Intent.TEST,
+        browser_digest=digest(browser),
+        next=read_destination(test.next),
+    )
+    return authn_request_url(provider, f"_{raw}")
+
+
+def _ask(provider: IdentityProvider, wish: Wish, destination: str, browser: str) -> str:
+    raw = SamlRequest.objects.issue(
+        provider=provider,
+        intent=SamlRequest.Intent.CLIENT if wish.code_challenge else SamlRequest.Intent.BROWSER,
+        browser_digest=digest(browser),
+        next=destination,
+        code_challenge=wish.code_challenge,
+        client_state=wish.state,
+    )
+    return authn_request_url(provider, f"_{raw}")
+
+
+def finish(workspace_slug: str, form: Mapping[str, str], browser: str, client: Client) -> Arrival:
+    """Return where to send the browser that brings a provider's answer, and what it is given.
+
+    Raises `NotFound`; `SsoFailed` where no round trip of this browser is known.
+    """
+    encoded = form.get("SAMLResponse", "")
+    names = unverified_names(encoded)
+    if not names.in_response_to:
+        return _finish_unasked(workspace_slug, encoded, names, form.get("RelayState", ""), client)
+    round_trip = _consume(names.in_response_to, workspace_slug, browser)
+    if round_trip is None:
+        raise _not_begun_here(workspace_slug, "an open request of this browser", client)
+    is_test = round_trip.intent == SamlRequest.Intent.TEST
+    findings = examine(encoded, round_trip.provider, names.in_response_to, is_test=is_test)
+    if is_test:
+        return _finish_test(round_trip, findings, client)
+    arrival, findings = _sign_in(round_trip.provider, findings, client, round_trip)
+    if arrival is not None:
+        return arrival
+    reference = _keep_refusal(round_trip.provider, findings, client).reference
+    return Arrival(told(round_trip.next, error=FAILED, reference=reference, state=round_trip.client_state))
+
+
+def _consume(request_id: str, workspace_slug: str, browser: str) -> SamlRequest | None:
+    """Return the round trip that an answer names, with its provider as it is stored now, if this browser began it."""
+    round_trip: SamlRequest | None = None
+    if request_id.startswith("_"):
+        round_trip = SamlRequest.objects.consume(request_id[1:])
+    if round_trip is None or not hmac.compare_digest(digest(browser), bytes(round_trip.browser_digest)):
+        return None
+    providers = IdentityProvider.objects.select_related("workspace")
+    provider = providers.filter(id=round_trip.provider_id, workspace__slug=workspace_slug).first()
+    if provider is None:
+        return None
+    round_trip.provider = provider
+    return round_trip
+
+
+def _finish_unasked(slug: str, encoded: str, names: Names, relay_state: str, client: Client) -> Arrival:
+    """Sign in whom the provider sends without having been asked, where the workspace allows that.
+
+    No cookie shows whose browser it is, so anybody could bring somebody else's browser an answer made for themselves:
+    it binds nothing, ends in no code, and is off unless an owner switches it on. A replay is refused like any other.
+    """
+    provider = _find_unasked(slug, names.issuer)
+    if provider is None:
+        raise _not_begun_here(slug, "a sign-in that was begun at this service", client)
+    arrival, findings = _sign_in(provider, examine(encoded, provider, None), client, None, _landing(relay_state))
+    if arrival is None:
+        raise SsoFailed(_keep_refusal(provider, findings, client))
+    return arrival
+
+
+def _find_unasked(slug: str, issuer: str) -> IdentityProvider | None:
+    try:
+        provider = find_serving(slug)
+    except ApiError:
+        return None
+    return provider if provider.allows_idp_initiated and provider.entity_id == issuer else None
+
+
+def _landing(relay_state: str) -> str:
+    """Return the page of ours that a provider names, or the front page for anything else that it sends along."""
+    try:
+        return read_destination(relay_state if len(relay_state) <= MAX_RELAY_STATE else "")
+    except InvalidDestination:
+        return read_destination("")
+
+
+def _sign_in(
+    provider: IdentityProvider,
+    findings: Findings,
+    client: Client,
+    round_trip: SamlRequest | None,
+    landing: str = "",
+) -> tuple[Arrival | None, Findings]:
+    """Return the end of a sign-in, or None and the findings with the check that failed."""
+    identity, assertion = findings.identity, findings.verdict.assertion
+    if identity is None or assertion is None:
+        return None, findings
+    session = ProviderSession.of(assertion)
+    try:
+        entry = enter_workspace(identity, provider, client, may_bind=round_trip is not None)
+        if round_trip is None or round_trip.intent == SamlRequest.Intent.BROWSER:
+            pair = sign_in_member(entry.membership, provider, session, client)
+            return Arrival(told(round_trip.next if round_trip else landing), pair), findings
+    except ApiError as refusal:
+        return None, findings.and_then(*_as_checks(refusal))
+    code = LoginCode.objects.issue(
+        user_id=entry.membership.user_id,
+        workspace_id=entry.membership.workspace_id,
+        provider=identity.provider,
+        code_challenge=round_trip.code_challenge,
+        client_state=round_trip.client_state,
+        account_is_new=entry.created,
+        **vars(session),
+    )
+    return Arrival(told(round_trip.next, code=code, state=round_trip.client_state)), findings
+
+
+def _as_checks(refusal: ApiError) -> list[Check]:
+    """Return the checks of who may come in, up to the one that failed."""
+    failed = refusal.check if isinstance(refusal, EntryRefused) else "account"
+    passed = [Check("account", True)] if failed == "membership" else []
+    return [*passed, Check(failed, False, str(refusal.detail), str(refusal.get_codes()))]
+
+
+def _finish_test(round_trip: SamlRequest, findings: Findings, client: Client) -> Arrival:
+    """Keep what came of a test, and note on a connection that passes, and is as it was tested, that it works."""
+    provider = round_trip.provider
+    if findings.identity is not None:
+        try:
+            refuse_entry(findings.identity, provider)
+            findings = findings.and_then(Check("account", True), Check("membership", True))
+        except EntryRefused as refusal:
+            findings = findings.and_then(*_as_checks(refusal))
+    attempt = keep_attempt(provider.workspace_id, provider, findings.verdict, is_test=True)
+    if attempt.succeeded:
+        unchanged = {name: getattr(provider, name) for name in TESTED_FIELDS}
+        IdentityProvider.objects.filter(id=provider.id, **unchanged).update(tested_at=attempt.created_at)
+    record(
+        Action.SSO_TESTED,
+        client,
+        "The connection to the identity provider was tested.",
+        workspace_id=provider.workspace_id,
+        resource=("identity_provider", provider.id),
+        changes={"reference": attempt.reference, "failed_check": attempt.failed_check},
+        status_code=302,
+    )
+    return Arrival(told(round_trip.next, attempt=str(attempt.id)))
+
+
+def _keep_refusal(provider: IdentityProvider, findings: Findings, client: Client) -> SamlAttempt:
+    """Keep what was refused, and append it to the trail: without anything that only an unverified answer says."""
+    attempt = keep_attempt(provider.workspace_id, provider, findings.verdict)
+    logger.info("%s: sign-in refused from %s: %s", provider.provider_name, client.ip, attempt.failed_check)
+    record(
+        Action.SIGN_IN_FAILED,
+        client,
+        "An answer of the workspace's identity provider was refused.",
+        workspace_id=provider.workspace_id,
+        resource=("identity_provider", provider.id),
+        changes={
+            "provider": provider.provider_name,
+            "reference": attempt.reference,
+            "failed_check": attempt.failed_check,
+        },
+        status_code=SsoFailed.status_code,
+    )
+    return attempt
+
+
+def _not_begun_here(workspace_slug: str, expected: str, client: Client) -> ApiError:
+    """Return the refusal of what anybody may post at any time: it costs a look-up and a row that soon goes again, and
+    no entry in the trail, which keeps everything.
+    """
+    workspaces = Workspace.objects.filter(slug=workspace_slug, suspended_at=None, identity_providers__isnull=False)
+    workspace = workspaces.first() if SLUG.fullmatch(workspace_slug) else None
+    if workspace is None:
+        return NotFound()
+    attempt = keep_attempt(workspace.id, None, Verdict([Check(UNKNOWN_REQUEST, False, expected, "none")]))
+    logger.info("an answer to %s that was not asked for was refused from %s", workspace.id, client.ip)
+    return SsoFailed(attempt)

@@ -1,0 +1,215 @@
+"""The linking policy for a workspace's own identity provider: whom it signs in, and into that workspace alone.
+
+An identity is (connection, NameID), so no provider speaks for what another one has bound. It signs in members. Whoever
+is none yet comes in by an open invitation of exactly their address, or where the workspace lets its provider create
+members. Its owners decide what it says, so it never opens an account of the operator's, and an account whose address
+nobody has proven to own is not handed over. Once somebody was removed from the workspace, only a new invitation lets
+them in again.
+"""
+
+from dataclasses import dataclass
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+from rest_framework import status
+from social_django.models import UserSocialAuth
+
+from accounts.audit import Action, Person, record
+from accounts.invitations import AccountAppeared, NotPending, accept_for_user
+from accounts.models import Invitation, Membership, User
+from accounts.outbox import enqueue
+from accounts.principal import Client
+from accounts.scopes import Role
+from spatialflow.errors import ApiError
+from sso.login import Entry, Identity, bind, find_bound
+from sso.models import IdentityProvider
+
+
+class EntryRefused(ApiError):
+    """A verified identity opens nothing here. The sentence is for the workspace's owners, who find it under `check`."""
+
+    status_code = status.HTTP_403_FORBIDDEN
+    check = "account"
+
+    def __init__(self, user: User | None = None) -> None:
+        super().__init__()
+        self.user = user
+
+
+class AccountDeactivated(EntryRefused):
+    default_detail = "The account must not be deactivated; ask the operator of this service."
+    default_code = "account_inactive"
+
+
+class OperatorAccount(EntryRefused):
+    default_detail = "An account of the operator never signs in by a workspace's identity provider."
+    default_code = "operator_account"
+
+
+class AddressUnproven(EntryRefused):
+    default_detail = (
+        "The person must prove that the account with this address is theirs: answer its verification mail, or reset "
+        "its password by mail; then sign in again."
+    )
+    default_code = "email_not_verified_here"
+
+
+class AnotherNameIdBound(EntryRefused):
+    """Addresses are given to somebody else at times: a new NameID with a known address may be a stranger."""
+
+    default_detail = (
+        "The account is bound to another NameID of this provider. Let the provider send that one again; where it is "
+        "the same person for sure, remove them from the workspace and invite them anew."
+    )
+    default_code = "another_identity_linked"
+
+
+class NeverSignedIn(EntryRefused):
+    default_detail = "Whoever comes from the provider's own page must have begun a sign-in at this service once before."
+    default_code = "never_signed_in"
+
+
+class NotAMember(EntryRefused):
+    check = "membership"
+    default_detail = (
+        "The person must be a member of the workspace or be invited with exactly this address, or the connection must "
+        "create members."
+    )
+    default_code = "not_a_member"
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Why somebody may come in: their membership, an invitation, or the connection's switch when both are None."""
+
+    user: User | None  # None: an account is to be made
+    membership: Membership | None
+    invitation: Invitation | None
+
+
+def enter_workspace(identity: Identity, provider: IdentityProvider, client: Client, *, may_bind: bool = True) -> Entry:
+    """Return the membership, in the provider's workspace, that an identity opens; do not sign in.
+
+    The address must lie in a domain that the workspace has proven. Makes the account and the membership, spends the
+    invitation and binds the identity where that is due: all of it or nothing. Without `may_bind` only an identity that
+    is bound comes in. Raises an `EntryRefused`.
+    """
+
+    def attempt() -> Entry:
+        with transaction.atomic():
+            return _enter(identity, provider, client, may_bind)
+
+    try:
+        return attempt()
+    except (IntegrityError, NotPending, AccountAppeared):
+        return attempt()  # another first sign-in of this person was quicker: it finds what that one made
+
+
+def refuse_entry(identity: Identity, provider: IdentityProvider) -> None:
+    """Raise what `enter_workspace` would raise; change nothing."""
+    _admit(identity, provider, may_bind=True)
+
+
+def _enter(identity: Identity, provider: IdentityProvider, client: Client, may_bind: bool) -> Entry:
+    admission = _admit(identity, provider, may_bind)
+    user = admission.user or _new_user(identity)
+    created = user._state.adding
+    # The invitation before the person's row, and that before the trail: in the order in which others lock them.
+    if admission.invitation is not None:
+        accept_for_user(admission.invitation, user, client)
+        _others_bound(identity, user).delete()  # of whom the owners removed before they invited this one
+    elif created:
+        user.save(force_insert=True)
+    is_newly_bound = bind(identity, user)
+    if identity.name and not user.name:
+        User.objects.filter(id=user.id, name="").update(name=identity.name)
+    if admission.membership is None and admission.invitation is None:
+        _join(user, provider, client)
+    members = Membership.objects.select_related("user", "workspace")
+    membership = members.get(user=user, workspace_id=provider.workspace_id)
+    if created:
+        User.objects.filter(id=user.id).update(last_workspace_id=provider.workspace_id)
+        _record(Action.SIGNED_UP, "Signed up by saml.", identity, membership, client)
+    elif is_newly_bound:
+        _record(Action.IDENTITY_LINKED, "An identity was linked to the account.", identity, membership, client)
+        enqueue("workspace_identity_linked", user_id=str(user.id), workspace_id=str(provider.workspace_id))
+    return Entry(membership, created)
+
+
+def _admit(identity: Identity, provider: IdentityProvider, may_bind: bool) -> Admission:
+    bound = find_bound(identity)
+    if bound is None and not may_bind:
+        raise NeverSignedIn()
+    user = bound or _find_by_address(identity)
+    if user is not None and not user.is_active:
+        raise AccountDeactivated(user)
+    if user is not None and (user.is_staff or user.is_superuser):
+        raise OperatorAccount(user)
+    membership = Membership.objects.filter(user=user, workspace_id=provider.workspace_id).first() if user else None
+    invitation = _find_invitation(identity, provider, user) if may_bind and membership is None else None
+    if user is not None and invitation is None and _others_bound(identity, user).exists():
+        raise AnotherNameIdBound(user)
+    if membership is not None:
+        return Admission(user, membership, None)
+    if invitation is None and (bound is not None or not provider.creates_members):
+        raise NotAMember(user)
+    return Admission(user, None, invitation)
+
+
+def _find_by_address(identity: Identity) -> User | None:
+    """Return the account with the address of an identity that is not bound, if it may be bound."""
+    user = User.objects.filter(email=identity.email).first()
+    if user is not None and user.email_verified_at is None:
+        raise AddressUnproven(user)
+    return user
+
+
+def _others_bound(identity: Identity, user: User) -> QuerySet[UserSocialAuth]:
+    """Return the identities of this connection that are bound to the account, but for this very one: the person's other
+    sign-in at this moment may have bound it since it was looked for.
+    """
+    return UserSocialAuth.objects.filter(user=user, provider=identity.provider).exclude(uid=identity.subject)
+
+
+def _find_invitation(identity: Identity, provider: IdentityProvider, user: User | None) -> Invitation | None:
+    if user is not None and user.email != identity.email:
+        return None
+    invitations = Invitation.objects.for_workspace(provider.workspace_id).pending()
+    return invitations.filter(email=identity.email).first()
+
+
+def _new_user(identity: Identity) -> User:
+    """Return an unsaved account without a password. Its address is proven: it lies in a domain of the workspace."""
+    user = User(email=identity.email, name=identity.name, email_verified_at=timezone.now())
+    user.set_unusable_password()
+    return user
+
+
+def _join(user: User, provider: IdentityProvider, client: Client) -> None:
+    """Make somebody a member in the connection's role, which is never an owner's."""
+    role = Role.MEMBER if provider.default_role == Role.OWNER else provider.default_role
+    Membership.objects.create(user=user, workspace_id=provider.workspace_id, role=role)
+    record(
+        Action.MEMBER_ADDED,
+        client,
+        "Member added by the workspace's identity provider.",
+        workspace_id=provider.workspace_id,
+        target=Person(user.id, user.email),
+        resource=("member", user.id),
+        changes={"role": role, "provider": provider.provider_name},
+        status_code=status.HTTP_200_OK,
+    )
+
+
+def _record(action: Action, description: str, identity: Identity, membership: Membership, client: Client) -> None:
+    record(
+        action,
+        client,
+        description,
+        workspace_id=membership.workspace_id,
+        actor=Person(membership.user_id, membership.user.email),
+        resource=("user", membership.user_id),
+        changes={"provider": identity.provider},
+        status_code=status.HTTP_200_OK,
+    )
