@@ -8,6 +8,9 @@ signed up with their address, resets it by mail first. Otherwise anybody could i
 theirs, follow the link themselves, and be the stranger in every workspace.
 """
 
+from datetime import datetime
+from typing import NamedTuple
+
 from django.contrib.auth.hashers import check_password
 from django.db import transaction
 from rest_framework.request import Request
@@ -19,6 +22,8 @@ from accounts.models import Invitation, MailedToken, Membership, SignIn, User
 from accounts.outbox import enqueue
 from accounts.passwords import is_hashable, refuse_weak_password
 from accounts.principal import Client
+from accounts.sso_requirement import BOUND_METHODS, refuse_where_required
+from accounts.switching import BoundToWorkspace
 from accounts.throttles import LOGIN_BY_EMAIL, charge_email
 from accounts.tokens import TokenPair, issue
 from spatialflow.api import read_id
@@ -47,6 +52,13 @@ class SignInRequired(ApiError):
     default_code = "sign_in_required"
 
 
+class Proof(NamedTuple):
+    """How somebody has proven who they are, and the moment when what proves it ends."""
+
+    method: str
+    ends_by: datetime | None = None
+
+
 def find_open(invite_id: str, token: str) -> Invitation:
     """Return the invitation of a link. Raises `NotFound` for a pair that does not match and for a workspace that is
     suspended, `NotPending` for a right one that was used, revoked or has expired.
@@ -65,22 +77,24 @@ def accept_by_link(
 ) -> TokenPair:
     """Spend the invitation of a link and return a token pair in its workspace.
 
-    Raises `NotFound`, `NotPending`, `InviteEmailMismatch`, `PasswordRequired`, `WrongPassword`, `SignInRequired`,
-    `Throttled`, the 422 for a weak password, and what `accept_for_user` raises.
+    Raises `NotFound`, `NotPending`, `InviteEmailMismatch`, `SsoRequired`, `PasswordRequired`, `WrongPassword`,
+    `SignInRequired`, `BoundToWorkspace`, `Throttled`, the 422 for a weak password, and what `accept_for_user` raises.
     """
     invitation, client = find_open(invite_id, token), Client.of(request)
     if request.auth is not None and request.auth.email != invitation.email:
         raise InviteEmailMismatch()
+    if request.auth is None:  # a sign-in that lives has come in as it is demanded
+        refuse_where_required(invitation.email)
     user = User.objects.filter(email=invitation.email).first()
     if user is None or _is_untouched(user):
         if needs_password and password is None:
             raise PasswordRequired()
         return _enter_new_account(invitation, user or User(email=invitation.email), password, client)
     find_open(invite_id, token)  # who lost a race to the first acceptance hears of that, not of a password
-    method = _prove(request, user, password)
+    proof = _prove(request, user, password, invitation)
     with transaction.atomic():
         membership, _ = accept_for_user(invitation, user, client)
-        return issue(_as_now(membership), method, client)
+        return issue(_as_now(membership), proof.method, client, ends_by=proof.ends_by)
 
 
 def _is_untouched(user: User) -> bool:
@@ -122,10 +136,14 @@ def _enter_new_account(invitation: Invitation, user: User, password: str | None,
         return issue(_as_now(membership), BY_INVITATION if password is None else BY_PASSWORD, client)
 
 
-def _prove(request: Request, user: User, password: str | None) -> str:
-    """Return how the person has proven to be `user`: the method of their sign-in, or their password."""
+def _prove(request: Request, user: User, password: str | None, invitation: Invitation) -> Proof:
+    """Return how the person has proven to be `user`: as their sign-in did, or by their password."""
     if request.auth is not None:  # its address is the invitation's
-        return SignIn.objects.values_list("method", flat=True).get(id=request.auth.credential_id)
+        sign_in = SignIn.objects.get(id=request.auth.credential_id)
+        is_bound = sign_in.method in BOUND_METHODS
+        if is_bound and sign_in.workspace_id != invitation.workspace_id:
+            raise BoundToWorkspace()
+        return Proof(sign_in.method, sign_in.expires_at if is_bound else None)
     if password is None:
         raise PasswordRequired()
     charge_email(LOGIN_BY_EMAIL, request, user.email)  # guessing here is guessing at the login
@@ -135,7 +153,7 @@ def _prove(request: Request, user: User, password: str | None) -> str:
         raise WrongPassword()
     if user.has_second_factor:
         raise SignInRequired()
-    return BY_PASSWORD
+    return Proof(BY_PASSWORD)
 
 
 def _record_refusal(user: User, client: Client) -> None:

@@ -9,7 +9,8 @@ from rest_framework.request import Request
 
 from accounts.cookies import REFRESH_COOKIE
 from accounts.principal import Principal
-from accounts.scopes import ROLE_SCOPES, SECOND_FACTOR_SETUP_SCOPES, with_implied
+from accounts.scopes import ACCOUNT_OWN, RECOVERY_SCOPES, ROLE_SCOPES, SECOND_FACTOR_SETUP_SCOPES, with_implied
+from accounts.sso_requirement import BOUND_METHODS, BY_RECOVERY, OVERRULED
 from accounts.tokens import AccessToken, InvalidToken, RefreshToken
 from spatialflow.errors import ApiError
 
@@ -32,12 +33,16 @@ def refuse_two_credentials(request: Request) -> None:
         raise TwoCredentials()
 
 
-# One row decides: the sign-in lives, its user is active, still a member, and the workspace is not suspended. So
-# logout, removal, deactivation and a change of role act on the very next request. Hot: written once as SQL, because
-# compiling it costs more than running it.
-FIND_SIGN_IN = """
+# One row decides: the sign-in lives, its user is active, still a member, the workspace is not suspended, and no other
+# way in is demanded of them. So logout, removal, deactivation, a change of role and required single sign-on act on the
+# very next request. Hot: written once as SQL, because compiling it costs more than running it.
+FIND_SIGN_IN = f"""
 SELECT u.email, u.email_verified_at IS NOT NULL, m.role, w.plan,
-       w.requires_second_factor AND u.totp_confirmed_at IS NULL AND s.method IN ('password', 'invitation')
+       w.requires_second_factor AND u.totp_confirmed_at IS NULL AND s.method IN ('password', 'invitation'),
+       s.method,
+       s.method IN {tuple(sorted(BOUND_METHODS))} AND EXISTS (
+           SELECT FROM accounts_membership o WHERE o.user_id = s.user_id AND o.workspace_id <> s.workspace_id
+       )
 FROM accounts_signin s
 JOIN accounts_user u ON u.id = s.user_id
 JOIN accounts_membership m ON m.user_id = s.user_id AND m.workspace_id = s.workspace_id
@@ -45,7 +50,8 @@ JOIN accounts_workspace w ON w.id = s.workspace_id
 WHERE s.id = %(sid)s AND s.user_id = %(sub)s AND s.workspace_id = %(wid)s
   AND s.switched_at IS NOT DISTINCT FROM %(switched_at)s::timestamptz
   AND s.revoked_at IS NULL AND s.expires_at > now() AND u.is_active AND w.suspended_at IS NULL
-"""
+  AND NOT {OVERRULED}
+"""  # noqa: S608
 
 
 def authenticate_sign_in(token: AccessToken | RefreshToken) -> tuple[Principal, Principal]:
@@ -58,7 +64,7 @@ def authenticate_sign_in(token: AccessToken | RefreshToken) -> tuple[Principal, 
         row = cursor.fetchone()
     if row is None:
         raise InvalidToken()
-    email, email_is_verified, role, plan, lacks_second_factor = row
+    email, email_is_verified, role, plan, lacks_second_factor, method, is_confined = row
     principal = Principal(
         user_id=token.sub,
         email=email,
@@ -66,13 +72,25 @@ def authenticate_sign_in(token: AccessToken | RefreshToken) -> tuple[Principal, 
         role=role,
         workspace_id=token.wid,
         plan=plan,
-        scopes=SECOND_FACTOR_SETUP_SCOPES if lacks_second_factor else with_implied(ROLE_SCOPES[role]),
+        scopes=_scopes(role, lacks_second_factor, method == BY_RECOVERY, is_confined),
         credential="sign_in",
         credential_id=token.sid,
         switched_at=token.switched_at,
         lacks_second_factor=lacks_second_factor,
+        is_recovery=method == BY_RECOVERY,
+        is_confined=is_confined,
     )
     return principal, principal
+
+
+def _scopes(role: str, lacks_second_factor: bool, is_recovery: bool, is_confined: bool) -> frozenset[str]:
+    """Return what a sign-in may do: what the role may now, less what this way in does not reach."""
+    scopes = with_implied(ROLE_SCOPES[role])
+    if lacks_second_factor:
+        scopes &= SECOND_FACTOR_SETUP_SCOPES
+    if is_recovery:
+        scopes &= RECOVERY_SCOPES
+    return scopes - {ACCOUNT_OWN} if is_confined else scopes
 
 
 class RefreshCookieAuthentication(BaseAuthentication):

@@ -8,6 +8,7 @@ from rest_framework import status
 
 from accounts.models import SignIn, User
 from accounts.outbox import sealed
+from accounts.sso_requirement import BOUND_METHODS, DEMANDING, PROVEN, domain_of, refuse_where_required
 from spatialflow.errors import ApiError
 
 # The first that occurs names it: most browsers also claim to be the ones below them.
@@ -45,10 +46,20 @@ def _first(names: tuple[tuple[str, str], ...], user_agent: str) -> str | None:
 # The user's row is locked as it was when the password was checked. Whoever replaces the password, or sets up a second
 # factor, locks it too and then ends every sign-in, so a sign-in by what sufficed before comes before that, and ends, or
 # does not come to be.
-BEGIN = """
-WITH holder AS (
-    SELECT id FROM accounts_user WHERE id = %(user_id)s AND password = %(password)s AND is_active
-        AND totp_confirmed_at IS NOT DISTINCT FROM %(totp_confirmed_at)s::timestamptz FOR NO KEY UPDATE
+#
+# So is the workspace that may demand single sign-on of the address, before the person's row, whether it demands it or
+# not: the lock has to be waited for to see what is decided there at this moment (accounts/sso_requirement.py, _lock).
+BEGIN = f"""
+WITH demand AS MATERIALIZED (
+    SELECT r.id, {DEMANDING} AS holds
+    FROM accounts_workspacedomain d JOIN accounts_workspace r ON r.id = d.workspace_id
+    WHERE d.domain = %(domain)s AND {PROVEN} FOR KEY SHARE OF r
+), holder AS (
+    SELECT id FROM accounts_user WHERE id = %(user_id)s AND password = %(password)s AND is_active AND email = %(email)s
+        AND totp_confirmed_at IS NOT DISTINCT FROM %(totp_confirmed_at)s::timestamptz
+        AND NOT EXISTS (
+            SELECT FROM demand WHERE holds AND NOT (%(is_bound)s AND demand.id = %(workspace_id)s)
+        ) FOR NO KEY UPDATE
 ), here AS MATERIALIZED (
     SELECT DISTINCT user_agent FROM accounts_signin WHERE user_id = %(user_id)s AND ip <<= %(network)s::inet
 ), notice AS (
@@ -62,8 +73,8 @@ WITH holder AS (
         WHERE regexp_replace(user_agent, '[0-9.]+', '', 'g') = regexp_replace(%(client)s, '[0-9.]+', '', 'g')
       )
 )
-INSERT INTO accounts_signin ({columns}) SELECT {values} FROM holder
-"""
+INSERT INTO accounts_signin ({{columns}}) SELECT {{values}} FROM holder
+"""  # noqa: S608
 
 
 class AccountChanged(ApiError):
@@ -76,13 +87,16 @@ class AccountChanged(ApiError):
 
 def begin(sign_in: SignIn, user: User) -> None:
     """Save a new sign-in of `user`, as they were when they proved who they are; where they have signed in before but
-    never from such a client and network, mail them. Raises `AccountChanged`.
+    never from such a client and network, mail them. Raises `AccountChanged`, `SsoRequired`.
     """
     row = {
         field.column: field.get_db_prep_save(getattr(sign_in, field.attname), connection)
         for field in SignIn._meta.concrete_fields
     }
     noticed = {
+        "email": user.email,
+        "domain": domain_of(user.email),
+        "is_bound": sign_in.method in BOUND_METHODS,
         "password": user.password,
         "totp_confirmed_at": user.totp_confirmed_at,
         "network": str(neighbourhood(sign_in.ip)),
@@ -98,6 +112,7 @@ def begin(sign_in: SignIn, user: User) -> None:
     with connection.cursor() as cursor:
         cursor.execute(BEGIN.format(columns=", ".join(row), values=values), {**row, **noticed})
         if cursor.rowcount == 0:
+            refuse_where_required(user.email)
             raise AccountChanged()
     sign_in._state.adding = False
 

@@ -14,6 +14,7 @@ from accounts.models import MailedToken, SignIn, User
 from accounts.outbox import enqueue
 from accounts.principal import Client
 from accounts.reauthentication import confirm_password, lock_unchanged
+from accounts.sso_requirement import refuse_moving
 from accounts.throttles import NEW_EMAIL
 
 Purpose = MailedToken.Purpose
@@ -36,11 +37,13 @@ def ask_for_new_email(request: Request, new_email: str, current_password: str) -
     """Mail a link to the new address, and word of it to the present one; nothing changes until the link is followed.
 
     Whether the new address has an account is only told to that address, by the mail. Raises what `confirm_password`
-    raises, `Throttled` after NEW_EMAIL, and the 422 for the present address.
+    raises, `Throttled` after NEW_EMAIL, the 422 for the present address, and `SsoRequired` where single sign-on is
+    required for either.
     """
     user = confirm_password(request, current_password)
     if new_email == user.email:
         raise serializers.ValidationError({"new_email": ["This is the address of your account already."]})
+    refuse_moving(user.email, new_email)
     NEW_EMAIL.charge(request, new_email)
     with transaction.atomic():
         lock_unchanged(user)
@@ -53,7 +56,8 @@ def ask_for_new_email(request: Request, new_email: str, current_password: str) -
 def confirm_new_email(client: Client, raw_token: str) -> None:
     """Move an account to the address that the link was mailed to; every sign-in ends, the former address is told.
 
-    Raises `InvalidMailedToken`, also when the address got an account in the meantime.
+    Raises `InvalidMailedToken`, also when the address got an account in the meantime, and `SsoRequired`, which leaves
+    the secret unspent.
     """
     try:
         _move(client, raw_token)
@@ -64,6 +68,7 @@ def confirm_new_email(client: Client, raw_token: str) -> None:
 @transaction.atomic
 def _move(client: Client, raw_token: str) -> None:
     user, new_email = mailed_tokens.consume_for_person(raw_token, Purpose.CHANGE_EMAIL)
+    refuse_moving(user.email, new_email)
     former_email, user.email = user.email, new_email
     user.email_verified_at = timezone.now()
     user.save(update_fields=["email", "email_verified_at", "updated_at"])

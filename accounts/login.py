@@ -15,6 +15,7 @@ from accounts.models import Membership, User
 from accounts.passwords import is_hashable
 from accounts.principal import Client
 from accounts.second_factor import spend
+from accounts.sso_requirement import refuse_where_required
 from accounts.throttles import SECOND_FACTOR
 from accounts.tokens import TokenPair, issue
 from accounts.workspaces import create_workspace, personal_workspace_name
@@ -54,20 +55,22 @@ class InvalidOtp(ApiError):
 def log_in(request: Request, email: str, password: str, otp: str | None = None) -> TokenPair:
     """Return a token pair for the right password and, where the account has a second factor, its code.
 
-    Raises `InvalidCredentials`, at the same cost whatever is wrong; after a right password also `OtpRequired`,
-    `InvalidOtp`, and `Throttled` for too many codes.
+    Raises `SsoRequired` for the domain alone, before anything is looked up or hashed; `InvalidCredentials`, at the same
+    cost whatever is wrong; after a right password also `OtpRequired`, `InvalidOtp`, and `Throttled` for too many codes.
     """
+    refuse_where_required(email)
     client = Client.of(request)
     user = find_user(email)
     if not _password_matches(user, password) or user is None or not user.is_active:
         _record_failure(user, client, "Password refused.")
         raise InvalidCredentials()
     if user.has_second_factor:
-        _check_second_factor(request, user, otp)
+        check_second_factor(request, user, otp)
     return issue(membership_to_enter(user, client), "password", client)
 
 
-def _check_second_factor(request: Request, user: User, otp: str | None) -> None:
+def check_second_factor(request: Request, user: User, otp: str | None) -> None:
+    """Spend a code of the person's second factor. Raises `OtpRequired`, `InvalidOtp`, `Throttled`."""
     if not otp:
         raise OtpRequired()
     SECOND_FACTOR.charge(request, str(user.id))

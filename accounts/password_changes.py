@@ -14,6 +14,7 @@ from accounts.outbox import enqueue
 from accounts.passwords import refuse_weak_password
 from accounts.principal import Client
 from accounts.reauthentication import confirm_password, lock_unchanged
+from accounts.sso_requirement import refuse_where_required
 
 RESET = MailedToken.Purpose.RESET_PASSWORD
 
@@ -40,9 +41,11 @@ def reset_password(client: Client, raw_token: str, new_password: str) -> None:
     """Set a password with the secret of a reset mail and end every sign-in of its person; sign nobody in.
 
     Whoever has the secret reads the account's mail, so the address counts as verified from now on. Raises
-    `InvalidMailedToken`, and the 422 for a weak password, which leaves the secret unspent.
+    `InvalidMailedToken`; `SsoRequired` and the 422 for a weak password, which leave the secret unspent.
     """
-    refuse_weak_password(new_password, mailed_tokens.find_person(raw_token, RESET))
+    person = mailed_tokens.find_person(raw_token, RESET)
+    refuse_where_required(person.email)
+    refuse_weak_password(new_password, person)
     replacement = make_password(new_password)
     with transaction.atomic():
         user, address = mailed_tokens.consume_for_person(raw_token, RESET)

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 from accounts.authentication import NotAuthenticated
 from accounts.principal import Principal
-from accounts.scopes import CURRENT_KEY_READ, KEY_SCOPES
+from accounts.scopes import ACCOUNT_OWN, CURRENT_KEY_READ, KEY_SCOPES
 from spatialflow.errors import ApiError
 
 READING_METHODS = frozenset({"GET", "HEAD"})
@@ -54,6 +54,16 @@ class HasScope:
         if principal.credential == "api_key" and scope not in KEY_SCOPES:
             return (
                 f"Insufficient permissions: {scope} is for signed-in people; no API key carries it. Use a Bearer token."
+            )
+        if principal.is_recovery:
+            return (
+                f"Insufficient permissions: {scope} is beyond a recovery link, which only repairs single sign-on. "
+                "Repair it, then sign in with it."
+            )
+        if principal.is_confined and scope == ACCOUNT_OWN:
+            return (
+                f"Insufficient permissions: {scope} concerns your account as a whole, and you belong to other "
+                "workspaces, for which this workspace's identity provider does not speak. Sign in another way."
             )
         if scope == CURRENT_KEY_READ:
             return "Insufficient permissions: this is for an API key to ask about itself; send X-API-KEY."

@@ -33,6 +33,10 @@ class Principal:
     own_hourly_limit: int | None = None
     switched_at: datetime | None = None  # when its sign-in last moved between workspaces
     lacks_second_factor: bool = False  # the workspace demands one, and this person has still to set it up
+    is_recovery: bool = False  # an owner who came in by a recovery link, to repair single sign-on and nothing else
+    # Proven by what counts in this workspace alone, while the person belongs to others, too: sees and changes nothing
+    # of their account outside it.
+    is_confined: bool = False
 
     is_authenticated = True  # Django and DRF ask this of request.user
 

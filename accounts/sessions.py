@@ -25,7 +25,8 @@ class SessionList:
 
 
 def list_own(request: Request) -> SessionList:
-    """Return the caller's live sign-ins in every workspace, the one used last first, at most MAX_LISTED.
+    """Return the caller's live sign-ins in every workspace (those in this one, of a caller who is confined to it), the
+    one used last first, at most MAX_LISTED.
 
     `used_at` is the newer of the last refresh and the last counted request.
     """
@@ -38,7 +39,7 @@ def list_own(request: Request) -> SessionList:
 
 def _own(request: Request) -> SignInQuerySet:
     own: SignInQuerySet = SignIn.objects.live().filter(user_id=request.auth.user_id)
-    return own
+    return own.filter(workspace_id=request.auth.workspace_id) if request.auth.is_confined else own
 
 
 @transaction.atomic
@@ -56,3 +57,10 @@ def end_others(request: Request) -> int:
     ended = _own(request).exclude(id=request.auth.credential_id).revoke("ended_by_user")
     record_for(request, Action.SESSIONS_REVOKED, "All other sessions ended.", changes={"sign_ins_ended": ended})
     return ended
+
+
+@transaction.atomic
+def sign_out(request: Request) -> None:
+    """End all sign-ins of the caller, the current one too."""
+    ended = _own(request).revoke("logout")
+    record_for(request, Action.SIGNED_OUT, "Signed out everywhere.", changes={"sign_ins_ended": ended})

@@ -11,6 +11,7 @@ from accounts.models import User, Workspace
 from accounts.outbox import enqueue
 from accounts.passwords import refuse_weak_password
 from accounts.principal import Client
+from accounts.sso_requirement import refuse_where_required
 from accounts.workspaces import create_workspace, personal_workspace_name
 from spatialflow.errors import ApiError
 
@@ -29,10 +30,12 @@ def sign_up(client: Client, user: User, password: str, workspace_fields: dict[st
     """Make an account of the unsaved `user`, and a workspace that they own, unless the address has an account already.
 
     Either way the same is done, at the same cost: one hash, the same statements (undone where the address is taken),
-    and one mail, whose maker finds out what it has to say. Raises `SignupClosed`, and the 422 for a weak password.
+    and one mail, whose maker finds out what it has to say. Raises `SignupClosed`, `SsoRequired`, and the 422 for a weak
+    password.
     """
     if not settings.SIGNUP_IS_OPEN:
         raise SignupClosed()
+    refuse_where_required(user.email)
     refuse_weak_password(password, user)
     user.set_password(password)
     with transaction.atomic():

@@ -11,7 +11,8 @@ from rest_framework.request import Request
 from accounts import tokens
 from accounts.audit import Action, record_for
 from accounts.models import Membership, SignIn, User
-from accounts.principal import Client
+from accounts.principal import Client, Principal
+from accounts.sso_requirement import BOUND_METHODS
 from accounts.tokens import TokenPair
 from spatialflow.errors import ApiError
 
@@ -24,16 +25,11 @@ class NotAMember(ApiError):
     default_code = "not_a_member"
 
 
-# Proven by a workspace's own identity provider, which speaks for that workspace alone: whoever configures one could
-# otherwise make it name a member and walk into that person's other workspaces.
-BOUND_METHODS = frozenset({"saml"})
-
-
 class BoundToWorkspace(ApiError):
     status_code = status.HTTP_403_FORBIDDEN
     default_detail = (
-        "You signed in with this workspace's identity provider, which counts in this workspace only. Sign in another "
-        "way to enter another one."
+        "You signed in with this workspace's identity provider or recovery link, which counts in this workspace only. "
+        "Sign in another way to enter another one."
     )
     default_code = "sign_in_bound_to_workspace"
 
@@ -44,14 +40,18 @@ def enterable(user_id: uuid.UUID) -> QuerySet[Membership]:
     return memberships.order_by("created_at", "id")
 
 
-def choices(user_id: uuid.UUID, current_workspace_id: uuid.UUID) -> dict[str, Any]:
-    """Return what a person may choose from, with the number of members of each, and what a picker should do.
+def choices(principal: Principal, current_workspace_id: uuid.UUID) -> dict[str, Any]:
+    """Return what a person may choose from, with the number of members of each, and what a picker should do. Who is
+    confined to the workspace sees no other.
 
     `skip_picker`: there is nothing to choose. `selection_required`: there is, and they have never chosen.
     """
     counted = Membership.objects.filter(workspace_id=OuterRef("workspace_id")).order_by().values("workspace_id")
-    eligible = list(enterable(user_id).annotate(member_count=Subquery(counted.values(count=Count("id")))))
-    last_chosen = User.objects.values_list("last_workspace_id", flat=True).get(id=user_id)
+    own = enterable(principal.user_id)
+    if principal.is_confined:
+        own = own.filter(workspace_id=principal.workspace_id)
+    eligible = list(own.annotate(member_count=Subquery(counted.values(count=Count("id")))))
+    last_chosen = User.objects.values_list("last_workspace_id", flat=True).get(id=principal.user_id)
     has_chosen = any(membership.workspace_id == last_chosen for membership in eligible)
     return {
         "current_workspace_id": current_workspace_id,

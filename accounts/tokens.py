@@ -34,6 +34,7 @@ from accounts.audit import Action, Person, record
 from accounts.devices import begin
 from accounts.models import Membership, SignIn, User
 from accounts.principal import Client, Principal
+from accounts.sso_requirement import OVERRULED
 from spatialflow.errors import ApiError
 
 logger = logging.getLogger(__name__)
@@ -202,7 +203,8 @@ class TokenPair:
 def issue(membership: Membership, method: str, client: Client, *, ends_by: datetime | None = None) -> TokenPair:
     """Begin a new sign-in of the membership's user, proven by `method`, and return its first token pair. It lasts until
     `ends_by` where that comes before REFRESH_TOKEN_LIFETIME is over. Raises `AccountChanged` where the user is not as
-    loaded any more: a password reset overtook the sign-in.
+    loaded any more: a password reset overtook the sign-in; `SsoRequired` where this method does not suffice for their
+    address.
     """
     now = timezone.now()
     latest = now + settings.REFRESH_TOKEN_LIFETIME
@@ -234,26 +236,26 @@ def issue(membership: Membership, method: str, client: Client, *, ends_by: datet
 # One UPDATE decides who rotates: Postgres checks `current_jti` again once it holds the row's lock, so of any number
 # of concurrent refreshes one sees its `jti` as current. The joined rows are only read, to re-check that user,
 # membership and workspace still allow it and to answer without a second query.
-ROTATE = """
+ROTATE = f"""
 UPDATE accounts_signin AS s
 SET current_jti = %(new_jti)s, previous_jti = s.current_jti, rotated_at = now(), last_used_at = now(),
     ip = %(ip)s, user_agent = %(user_agent)s
 FROM accounts_user u, accounts_membership m, accounts_workspace w
 WHERE s.id = %(sid)s AND s.current_jti = %(jti)s AND s.revoked_at IS NULL AND s.expires_at > now()
   AND u.id = s.user_id AND u.is_active AND m.user_id = s.user_id AND m.workspace_id = s.workspace_id
-  AND w.id = s.workspace_id AND w.suspended_at IS NULL
-RETURNING {columns}
-"""
+  AND w.id = s.workspace_id AND w.suspended_at IS NULL AND NOT {OVERRULED}
+RETURNING {{columns}}
+"""  # noqa: S608
 # A token that is not current: is it the one before, rotated so recently that its answer was lost or a second tab raced?
-FORGIVE = """
-SELECT {columns}
+FORGIVE = f"""
+SELECT {{columns}}
 FROM accounts_signin s
 JOIN accounts_user u ON u.id = s.user_id AND u.is_active
 JOIN accounts_membership m ON m.user_id = s.user_id AND m.workspace_id = s.workspace_id
 JOIN accounts_workspace w ON w.id = s.workspace_id AND w.suspended_at IS NULL
 WHERE s.id = %(sid)s AND s.previous_jti = %(jti)s AND s.revoked_at IS NULL AND s.expires_at > now()
-  AND s.rotated_at >= now() - %(grace)s
-"""
+  AND s.rotated_at >= now() - %(grace)s AND NOT {OVERRULED}
+"""  # noqa: S608
 
 
 def rotate(token: RefreshToken, client: Client) -> TokenPair:
@@ -280,7 +282,7 @@ def rotate(token: RefreshToken, client: Client) -> TokenPair:
 
 # As in ROTATE one UPDATE decides. There is no grace for what came before, not even for the refresh token just replaced:
 # a token must never answer for a workspace that it was not minted for.
-SWITCH = """
+SWITCH = f"""
 UPDATE accounts_signin AS s
 SET workspace_id = w.id, current_jti = %(new_jti)s, previous_jti = NULL, switched_at = clock_timestamp(),
     rotated_at = now(), last_used_at = now(), ip = %(ip)s, user_agent = %(user_agent)s
@@ -288,9 +290,9 @@ FROM accounts_user u, accounts_membership m, accounts_workspace w
 WHERE s.id = %(sid)s AND s.workspace_id = %(from)s AND s.switched_at IS NOT DISTINCT FROM %(switched_at)s::timestamptz
   AND s.revoked_at IS NULL AND s.expires_at > now() AND u.id = s.user_id AND u.is_active
   AND m.user_id = s.user_id AND m.workspace_id = %(to)s AND w.id = %(to)s AND w.suspended_at IS NULL
-  AND (w.sign_ins_ended_at IS NULL OR s.created_at > w.sign_ins_ended_at)
-RETURNING {columns}
-"""
+  AND (w.sign_ins_ended_at IS NULL OR s.created_at > w.sign_ins_ended_at) AND NOT {OVERRULED}
+RETURNING {{columns}}
+"""  # noqa: S608
 
 
 def switch(principal: Principal, workspace_id: uuid.UUID, client: Client) -> TokenPair:

@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from accounts.authentication import refuse_two_credentials
 from accounts.principal import Principal
 from accounts.scopes import effective_scopes
+from accounts.sso_requirement import SSO_PLANS
 from apikeys import keys
 from spatialflow.errors import ApiError
 
@@ -20,22 +21,34 @@ class InvalidApiKey(ApiError):
     default_code = "invalid_api_key"
 
 
+class ApiKeysRefused(ApiError):
+    """The workspace requires single sign-on and has decided that keys do not go past it."""
+
+    status_code = status.HTTP_403_FORBIDDEN
+    default_detail = (
+        "This workspace requires single sign-on and refuses API keys meanwhile. An owner can allow them in its "
+        "single sign-on settings."
+    )
+    default_code = "api_keys_refused"
+
+
 # One row decides, as for access tokens (accounts/authentication.py). Hot: written once as SQL.
-FIND_KEY = """
+FIND_KEY = f"""
 SELECT k.id, k.workspace_id, k.created_by_id, k.scopes, k.is_read_only, k.hourly_limit,
-       u.email, u.email_verified_at IS NOT NULL, m.role, w.plan
+       u.email, u.email_verified_at IS NOT NULL, m.role, w.plan,
+       w.requires_sso AND w.refuses_keys_under_sso AND w.plan IN {SSO_PLANS}
 FROM apikeys_apikey k
 JOIN accounts_user u ON u.id = k.created_by_id
 JOIN accounts_membership m ON m.user_id = k.created_by_id AND m.workspace_id = k.workspace_id
 JOIN accounts_workspace w ON w.id = k.workspace_id
 WHERE k.digest = %s AND k.is_active AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
   AND u.is_active AND w.suspended_at IS NULL
-"""
+"""  # noqa: S608
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """Put the `Principal` of a live key in `request.auth`. Raises `InvalidApiKey`; one query, none for what cannot be
-    a key.
+    """Put the `Principal` of a live key in `request.auth`. Raises `InvalidApiKey`, `ApiKeysRefused`; one query, none
+    for what cannot be a key.
     """
 
     def authenticate(self, request: Request) -> tuple[Principal, Principal] | None:
@@ -50,7 +63,10 @@ class ApiKeyAuthentication(BaseAuthentication):
             row = cursor.fetchone()
         if row is None:
             raise InvalidApiKey()
-        key_id, workspace_id, user_id, scopes, is_read_only, own_limit, email, email_is_verified, role, plan = row
+        *columns, is_refused = row
+        if is_refused:
+            raise ApiKeysRefused()
+        key_id, workspace_id, user_id, scopes, is_read_only, own_limit, email, email_is_verified, role, plan = columns
         principal = Principal(
             user_id=user_id,
             email=email,

@@ -121,7 +121,7 @@ def test_an_account_that_is_gone_gets_none(known):
 
 
 def test_it_costs_a_login_no_query(known, django_assert_max_num_queries):
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(5):
         log_in(user_agent=SAFARI)
 
     assert subjects() == NEWS

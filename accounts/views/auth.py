@@ -6,11 +6,10 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import cookies
-from accounts.audit import Action, record_for
+from accounts import cookies, sessions
 from accounts.authentication import RefreshCookieAuthentication
 from accounts.login import log_in
-from accounts.models import Membership, SignIn
+from accounts.models import Membership
 from accounts.principal import Client
 from accounts.scopes import ACCOUNT_READ, ACCOUNT_WRITE
 from accounts.serializers.auth import (
@@ -84,7 +83,8 @@ class RefreshView(PublicAPIView):
 
 
 class LogoutView(WorkspaceAPIView):
-    """End every sign-in of the caller: access and refresh tokens die with the next request.
+    """End every sign-in of the caller: access and refresh tokens die with the next request. A sign-in by a workspace's
+    own identity provider, of somebody who belongs to others as well, ends those in its workspace.
 
     A browser whose access token has expired may send its refresh cookie instead.
     """
@@ -94,8 +94,7 @@ class LogoutView(WorkspaceAPIView):
 
     @extend_schema(operation_id="logout", request=None, responses=MessageSerializer)
     def post(self, request: Request) -> Response:
-        ended = SignIn.objects.filter(user_id=request.auth.user_id).revoke("logout")
-        record_for(request, Action.SIGNED_OUT, "Signed out everywhere.", changes={"sign_ins_ended": ended})
+        sessions.sign_out(request)
         response = Response({"message": "Signed out everywhere.", "success": True})
         cookies.clear_refresh_cookie(response)
         return response

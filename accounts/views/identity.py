@@ -17,7 +17,7 @@ from accounts.mailed_tokens import digest
 from accounts.outbox import enqueue
 from accounts.password_changes import change_password, reset_password
 from accounts.principal import Client
-from accounts.scopes import ACCOUNT_WRITE
+from accounts.scopes import ACCOUNT_OWN, ACCOUNT_WRITE
 from accounts.serializers.auth import MessageSerializer
 from accounts.serializers.identity import (
     OF_THE_WORKSPACE,
@@ -30,6 +30,7 @@ from accounts.serializers.identity import (
     VerifiedSerializer,
 )
 from accounts.signup import sign_up
+from accounts.sso_requirement import refuse_where_required
 from accounts.throttles import charge_email, charged_by_address
 from spatialflow.api import PublicAPIView, WorkspaceAPIView
 from spatialflow.errors import ApiError, ErrorSerializer
@@ -130,14 +131,17 @@ class ResendOwnVerificationView(WorkspaceAPIView):
 class ForgotPasswordView(PublicAPIView):
     """Mail a link for setting a new password, if there is an account with that address.
 
-    An account without a password, which came by single sign-on, gets one only if its address is verified.
+    An account without a password, which came by single sign-on, gets one only if its address is verified. Where the
+    domain's organisation requires single sign-on the answer is 403 `sso_required`, account or not.
     """
 
     throttle_classes: ClassVar[list[type]] = []
 
-    @extend_schema(request=EmailSerializer, responses=MessageSerializer)
+    @extend_schema(request=EmailSerializer, responses={200: MessageSerializer, 403: ErrorSerializer})
     def post(self, request: Request) -> Response:
-        enqueue("reset_password", email=read_email(request, throttles.FORGOT_BY_ADDRESS, throttles.FORGOT_BY_EMAIL))
+        email = read_email(request, throttles.FORGOT_BY_ADDRESS, throttles.FORGOT_BY_EMAIL)
+        refuse_where_required(email)
+        enqueue("reset_password", email=email)
         return done("If this address has an account, a link for a new password is on its way to it.")
 
 
@@ -151,7 +155,11 @@ class ConfirmPasswordResetView(PublicAPIView):
 
     throttle_classes: ClassVar[list[type]] = []
 
-    @extend_schema(operation_id="confirm_password_reset", request=NewPasswordSerializer, responses=MessageSerializer)
+    @extend_schema(
+        operation_id="confirm_password_reset",
+        request=NewPasswordSerializer,
+        responses={200: MessageSerializer, 403: ErrorSerializer},
+    )
     def post(self, request: Request) -> Response:
         body = read_link(NewPasswordSerializer, request)
         reset_password(Client.of(request), body["token"], body["password"])
@@ -161,7 +169,7 @@ class ConfirmPasswordResetView(PublicAPIView):
 class ChangePasswordView(WorkspaceAPIView):
     """Replace the caller's password. Their other sign-ins end, this one goes on."""
 
-    scopes = {"POST": ACCOUNT_WRITE}
+    scopes = {"POST": ACCOUNT_OWN}
 
     @extend_schema(operation_id="change_password", request=ChangePasswordSerializer, responses=MessageSerializer)
     def post(self, request: Request) -> Response:
@@ -172,7 +180,7 @@ class ChangePasswordView(WorkspaceAPIView):
 class ChangeEmailView(WorkspaceAPIView):
     """Ask to move the caller's account to another address: a link goes there, word of it to the present one."""
 
-    scopes = {"POST": ACCOUNT_WRITE}
+    scopes = {"POST": ACCOUNT_OWN}
 
     @extend_schema(operation_id="change_email", request=ChangeEmailSerializer, responses=MessageSerializer)
     def post(self, request: Request) -> Response:
@@ -187,7 +195,11 @@ class ConfirmNewEmailView(PublicAPIView):
 
     throttle_classes: ClassVar[list[type]] = []
 
-    @extend_schema(operation_id="confirm_new_email", request=LinkSerializer, responses=MessageSerializer)
+    @extend_schema(
+        operation_id="confirm_new_email",
+        request=LinkSerializer,
+        responses={200: MessageSerializer, 403: ErrorSerializer},
+    )
     def post(self, request: Request) -> Response:
         confirm_new_email(Client.of(request), read_link(LinkSerializer, request)["token"])
         return done("Your email address is changed. Sign in with the new one.")

@@ -7,7 +7,7 @@ from rest_framework.response import Response
 
 from accounts import cookies, profile
 from accounts.deletion import delete_account
-from accounts.scopes import ACCOUNT_READ, ACCOUNT_WRITE
+from accounts.scopes import ACCOUNT_OWN, ACCOUNT_READ
 from accounts.serializers.profile import ProfileSerializer, ProfileUpdateSerializer, profile_json
 from spatialflow.api import WorkspaceAPIView
 from spatialflow.errors import ErrorSerializer
@@ -21,7 +21,7 @@ class ProfileView(WorkspaceAPIView):
     be left without an owner.
     """
 
-    scopes = {"GET": ACCOUNT_READ, "PUT": ACCOUNT_WRITE, "DELETE": ACCOUNT_WRITE}
+    scopes = {"GET": ACCOUNT_READ, "PUT": ACCOUNT_OWN, "DELETE": ACCOUNT_OWN}
 
     @extend_schema(operation_id="get_profile", responses=ProfileSerializer)
     def get(self, request: Request) -> Response:

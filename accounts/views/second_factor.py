@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import second_factor
-from accounts.scopes import ACCOUNT_WRITE
+from accounts.scopes import ACCOUNT_OWN
 from accounts.serializers.second_factor import (
     BothFactorsSerializer,
     CurrentPasswordSerializer,
@@ -35,7 +35,7 @@ class SecondFactorView(WorkspaceAPIView):
     recovery code). All other sign-ins of the person end.
     """
 
-    scopes = {"POST": ACCOUNT_WRITE, "DELETE": ACCOUNT_WRITE}
+    scopes = {"POST": ACCOUNT_OWN, "DELETE": ACCOUNT_OWN}
     throttle_classes: ClassVar[list[type]] = []
 
     @extend_schema(
@@ -68,7 +68,7 @@ class ConfirmSecondFactorView(WorkspaceAPIView):
     The answer holds ten recovery codes, each of which works once in place of a code.
     """
 
-    scopes = {"POST": ACCOUNT_WRITE}
+    scopes = {"POST": ACCOUNT_OWN}
     throttle_classes: ClassVar[list[type]] = []
 
     @extend_schema(
@@ -84,7 +84,7 @@ class ConfirmSecondFactorView(WorkspaceAPIView):
 class RecoveryCodesView(WorkspaceAPIView):
     """Make ten new recovery codes; the ones before are worthless from now on."""
 
-    scopes = {"POST": ACCOUNT_WRITE}
+    scopes = {"POST": ACCOUNT_OWN}
     throttle_classes: ClassVar[list[type]] = []
 
     @extend_schema(

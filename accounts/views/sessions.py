@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import sessions
-from accounts.scopes import ACCOUNT_READ, ACCOUNT_WRITE
+from accounts.scopes import ACCOUNT_OWN, ACCOUNT_READ
 from accounts.serializers.sessions import SessionListSerializer, SessionSerializer, SessionsRevokedSerializer
 from spatialflow.api import WorkspaceAPIView
 
@@ -26,7 +26,7 @@ class SessionListView(WorkspaceAPIView):
 class SessionView(WorkspaceAPIView):
     """End one of the caller's sessions: its tokens die with the next request."""
 
-    scopes = {"DELETE": ACCOUNT_WRITE}
+    scopes = {"DELETE": ACCOUNT_OWN}
 
     @extend_schema(operation_id="end_session", responses={204: None})
     def delete(self, request: Request, session_id: str) -> Response:
@@ -37,7 +37,7 @@ class SessionView(WorkspaceAPIView):
 class RevokeOthersView(WorkspaceAPIView):
     """End all of the caller's sessions but this one."""
 
-    scopes = {"POST": ACCOUNT_WRITE}
+    scopes = {"POST": ACCOUNT_OWN}
 
     @extend_schema(operation_id="end_other_sessions", request=None, responses=SessionsRevokedSerializer)
     def post(self, request: Request) -> Response:

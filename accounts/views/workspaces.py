@@ -8,7 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import cookies, switching, workspaces
-from accounts.scopes import ACCOUNT_READ, ACCOUNT_WRITE, WORKSPACE_OWN, WORKSPACE_READ, WORKSPACE_WRITE
+from accounts.principal import Principal
+from accounts.scopes import ACCOUNT_OWN, ACCOUNT_READ, ACCOUNT_WRITE, WORKSPACE_OWN, WORKSPACE_READ, WORKSPACE_WRITE
 from accounts.serializers.auth import token_pair_json
 from accounts.serializers.workspaces import (
     RevokedSessionsSerializer,
@@ -48,7 +49,7 @@ class WorkspaceView(WorkspaceAPIView):
         "GET": WORKSPACE_READ,
         "PUT": WORKSPACE_WRITE,
         "PATCH": WORKSPACE_WRITE,
-        "POST": ACCOUNT_WRITE,
+        "POST": ACCOUNT_OWN,
         "DELETE": WORKSPACE_OWN,
     }
 
@@ -108,7 +109,7 @@ class AvailableView(WorkspaceAPIView):
 
     @extend_schema(operation_id="available_workspaces", responses=WorkspaceChoicesSerializer)
     def get(self, request: Request) -> Response:
-        return Response(choices_json(switching.choices(request.auth.user_id, request.auth.workspace_id)))
+        return Response(choices_json(switching.choices(request.auth, request.auth.workspace_id)))
 
 
 class MobileBootstrapView(AvailableView):
@@ -119,9 +120,9 @@ class MobileBootstrapView(AvailableView):
         return super().get(request)
 
 
-def selection_json(pair: TokenPair) -> dict[str, Any]:
+def selection_json(principal: Principal, pair: TokenPair) -> dict[str, Any]:
     return {
-        **choices_json(switching.choices(pair.user.id, pair.membership.workspace_id)),
+        **choices_json(switching.choices(principal, pair.membership.workspace_id)),
         **token_pair_json(pair),
     }
 
@@ -140,7 +141,7 @@ class SelectView(WorkspaceAPIView):
     )
     def post(self, request: Request) -> Response:
         pair = switching.select(request, **validated(WorkspaceSelectSerializer, request.data))
-        response = Response(selection_json(pair))
+        response = Response(selection_json(request.auth, pair))
         cookies.set_refresh_cookie(response, pair)
         return response
 
@@ -157,7 +158,7 @@ class MobileSelectView(WorkspaceAPIView):
     )
     def post(self, request: Request) -> Response:
         pair = switching.select(request, **validated(WorkspaceSelectSerializer, request.data))
-        return Response(selection_json(pair))
+        return Response(selection_json(request.auth, pair))
 
 
 class RevokeAllSessionsView(WorkspaceAPIView):
