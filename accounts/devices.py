@@ -45,20 +45,15 @@ def _first(names: tuple[tuple[str, str], ...], user_agent: str) -> str | None:
 #
 # The user's row is locked as it was when the password was checked. Whoever replaces the password, or sets up a second
 # factor, locks it too and then ends every sign-in, so a sign-in by what sufficed before comes before that, and ends, or
-# does not come to be.
-#
-# So is the workspace that may demand single sign-on of the address, before the person's row, whether it demands it or
-# not: the lock has to be waited for to see what is decided there at this moment (accounts/sso_requirement.py, _lock).
+# does not come to be. Required single sign-on needs no such lock: a sign-in that slips in while it is switched on is
+# refused at its first request (accounts/sso_requirement.py).
 BEGIN = f"""
-WITH demand AS MATERIALIZED (
-    SELECT r.id, {DEMANDING} AS holds
-    FROM accounts_workspacedomain d JOIN accounts_workspace r ON r.id = d.workspace_id
-    WHERE d.domain = %(domain)s AND {PROVEN} FOR KEY SHARE OF r
-), holder AS (
+WITH holder AS (
     SELECT id FROM accounts_user WHERE id = %(user_id)s AND password = %(password)s AND is_active AND email = %(email)s
         AND totp_confirmed_at IS NOT DISTINCT FROM %(totp_confirmed_at)s::timestamptz
         AND NOT EXISTS (
-            SELECT FROM demand WHERE holds AND NOT (%(is_bound)s AND demand.id = %(workspace_id)s)
+            SELECT FROM accounts_workspacedomain d JOIN accounts_workspace r ON r.id = d.workspace_id
+            WHERE d.domain = %(domain)s AND {PROVEN} AND {DEMANDING} AND NOT (%(is_bound)s AND r.id = %(workspace_id)s)
         ) FOR NO KEY UPDATE
 ), here AS MATERIALIZED (
     SELECT DISTINCT user_agent FROM accounts_signin WHERE user_id = %(user_id)s AND ip <<= %(network)s::inet

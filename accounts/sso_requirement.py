@@ -3,7 +3,8 @@ workspace's identity provider, and by nothing else.
 
 The demand follows from the domain alone, and is asked before any account is looked up: it tells nothing of accounts.
 It is asked again at each request of a sign-in and at each refresh, so that what changes (the switch, a proof, a plan)
-acts on the next request. How an identity provider signs in is in the app `sso`.
+acts on the next request, and no sign-in that is in flight at that moment gets past it. How an identity provider signs
+in is in the app `sso`.
 """
 
 import uuid
@@ -115,8 +116,12 @@ def require(request: Request) -> int:
 
 @transaction.atomic
 def lift(request: Request) -> None:
-    """Let the people of the caller's workspace sign in by any way again. Owners are told by mail."""
+    """Let the people of the caller's workspace sign in by any way again. Owners are told by mail.
+
+    What slipped in while the demand began, and was refused since, ends for good: nothing comes back to life.
+    """
     workspace = _lock(request.auth.workspace_id)
+    end_overruled_sign_ins(workspace.id)
     workspace.requires_sso = False
     workspace.save(update_fields=["requires_sso", "updated_at"])
     _tell(request, workspace, Action.SSO_NOT_REQUIRED, "Single sign-on is not required any more.", None)
@@ -146,10 +151,7 @@ def owners_of(workspace_id: uuid.UUID) -> list[uuid.UUID]:
 
 
 def _lock(workspace_id: uuid.UUID) -> Workspace:
-    """Return the workspace, locked against sign-ins that begin at this moment (accounts/devices.py): they come before
-    and are ended, or after and are refused.
-    """
-    workspace = Workspace.objects.select_for_update().filter(id=workspace_id).first()
+    workspace = Workspace.objects.select_for_update(no_key=True).filter(id=workspace_id).first()
     if workspace is None:
         raise NotFound()
     return workspace

@@ -25,6 +25,7 @@ from accounts.models import Invitation, Membership, User
 from accounts.outbox import enqueue
 from accounts.principal import Client
 from accounts.signup import SignupClosed
+from accounts.sso_requirement import refuse_where_required
 from accounts.tokens import TokenPair, issue
 from accounts.workspaces import create_workspace, personal_workspace_name
 from spatialflow.errors import ApiError, Conflict
@@ -132,8 +133,8 @@ def enter(
 
     Binds the identity, makes the account and spends the invitation where that is due: all of it or nothing. Raises
     `AccountInactive`, `EmailMissing`, `EmailUnverifiedAtProvider`, `EmailUnverifiedHere`, `AnotherIdentityLinked`,
-    `InviteEmailMismatch`, `NotPending`, `SignupClosed`, `NoWorkspace`, and unless `may_create` an account that nobody
-    was invited to, `NewAccountUnconfirmed`.
+    `SsoRequired`, `InviteEmailMismatch`, `NotPending`, `SignupClosed`, `NoWorkspace`, and unless `may_create` an
+    account that nobody was invited to, `NewAccountUnconfirmed`.
     """
     return _settle(lambda: _enter(identity, client, invitation, may_create), identity, client)
 
@@ -189,7 +190,9 @@ def _enter(identity: Identity, client: Client, invitation: Invitation | None, ma
 
 def _find_account(identity: Identity, invitation: Invitation | None, may_create: bool) -> User | None:
     """Return the account that an identity opens, or None where one may be made. Raises what `enter` raises."""
-    user = find_bound(identity) or _find_by_address(identity)
+    bound = find_bound(identity)
+    refuse_where_required(bound.email if bound else identity.email or "")
+    user = bound or _find_by_address(identity)
     if user is not None and not user.is_active:
         raise AccountInactive(user)
     if invitation is not None and invitation.email != (user.email if user else identity.email):

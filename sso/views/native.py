@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from accounts import cookies
 from accounts.principal import Client
-from accounts.scopes import ACCOUNT_READ, ACCOUNT_WRITE
+from accounts.scopes import ACCOUNT_OWN, ACCOUNT_READ, ACCOUNT_WRITE
 from accounts.serializers.auth import MessageSerializer
 from accounts.throttles import APPLE_NONCE, APPLE_NOTIFICATION, TOKEN_EXCHANGE, charged_by_address
 from accounts.tokens import TokenPair
@@ -137,7 +137,7 @@ class DisconnectView(WorkspaceAPIView):
     The last way in stays: without a password and another linked account the answer is 400 `last_way_in`.
     """
 
-    scopes = {"DELETE": ACCOUNT_WRITE}
+    scopes = {"DELETE": ACCOUNT_OWN}
 
     @extend_schema(operation_id="disconnect_oauth_account", responses={200: MessageSerializer})
     def delete(self, request: Request, provider: str) -> Response:
