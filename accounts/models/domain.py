@@ -2,7 +2,7 @@
 
 import secrets
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.utils.timezone import now
@@ -62,6 +62,17 @@ class WorkspaceDomain(models.Model):
     @property
     def is_proven(self) -> bool:
         return self.verified_at is not None and (self.lost_at is None or self.lost_at > now() - PROOF_GRACE)
+
+    @property
+    def counts_until(self) -> datetime | None:
+        """When a proof that is lost ends or has ended to count; None while none is."""
+        return self.lost_at + PROOF_GRACE if self.lost_at else None
+
+    @property
+    def status(self) -> str:
+        if self.is_proven:
+            return "lost" if self.lost_at else "proven"
+        return "suspended" if self.lost_at else "pending"
 
     @property
     def dns_name(self) -> str:

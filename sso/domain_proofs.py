@@ -1,0 +1,160 @@
+"""What an answer of the DNS does to a workspace's claim of a domain: proven, lost, back, suspended.
+
+Each change is one UPDATE of the row in the state that it leaves, so of concurrent checks one makes it and tells the
+owners. Nobody asks the DNS inside of a transaction.
+"""
+
+import uuid
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
+from rest_framework import status
+from rest_framework.request import Request
+
+from accounts.audit import Action, record, record_for
+from accounts.models import SignIn, User, WorkspaceDomain
+from accounts.models.domain import PROOF_GRACE
+from accounts.models.sign_in import SignInQuerySet
+from accounts.operations import OPERATOR
+from spatialflow.errors import ApiError
+from sso.mail_saml import tell_owners
+from sso.models import LoginCode
+
+
+class DomainTaken(ApiError):
+    """A proven domain belongs to one workspace. 400 as in the contract."""
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_detail = (
+        "Another workspace has proven this domain. Remove it there first, or have its record taken out of the DNS."
+    )
+    default_code = "domain_taken"
+
+
+def apply_answer(claim: WorkspaceDomain, texts: list[str], request: Request | None = None) -> str:
+    """Carry out what an answer of the DNS means for a claim; return `proven`, `restored`, `lost` or `missing`.
+
+    `missing` changes nothing but `checked_at`. Without a request it is the daily check that does it. Raises
+    `DomainTaken`.
+    """
+    if claim.dns_value in texts:
+        if claim.verified_at is None:
+            return _prove(claim, request)
+        return _restore(claim, request)
+    return _miss(claim, request)
+
+
+def refuse_taken(domain: str, workspace_id: uuid.UUID) -> None:
+    """Raise `DomainTaken` where another workspace's proof of the domain stands."""
+    if WorkspaceDomain.objects.proven().filter(domain=domain).exclude(workspace_id=workspace_id).exists():
+        raise DomainTaken()
+
+
+def suspend_overdue(claims: Q) -> list[WorkspaceDomain]:
+    """Take back the proofs among these claims that have been lost for longer than PROOF_GRACE; return them.
+
+    They have not counted since the grace ended; from now on another workspace can prove the domain.
+    """
+    overdue = WorkspaceDomain.objects.filter(
+        claims, verified_at__isnull=False, lost_at__lte=timezone.now() - PROOF_GRACE
+    )
+    return [claim for claim in overdue.order_by("id") if _suspend(claim)]
+
+
+def end_uncovered_sign_ins(workspace_id: uuid.UUID) -> int:
+    """End the sign-ins by a workspace's identity provider of people whose address lies in no proven domain of it, and
+    those on their way; return how many sign-ins ended. Call it within the transaction that takes a domain away.
+    """
+    uncovered = list(_uncovered_people(workspace_id))
+    LoginCode.objects.filter(workspace_id=workspace_id, provider__startswith="saml-", user_id__in=uncovered).delete()
+    return _saml_sign_ins(workspace_id).filter(user_id__in=uncovered).revoke("domain_lost")
+
+
+def _uncovered_people(workspace_id: uuid.UUID) -> set[uuid.UUID]:
+    proven = WorkspaceDomain.objects.for_workspace(workspace_id).proven()
+    covered = set(proven.values_list("domain", flat=True))
+    signed_in = Q(id__in=_saml_sign_ins(workspace_id).values("user_id")) | Q(
+        id__in=LoginCode.objects.filter(workspace_id=workspace_id).values("user_id")
+    )
+    people = User.objects.filter(signed_in).values_list("id", "email")
+    return {user_id for user_id, email in people if email.rpartition("@")[2] not in covered}
+
+
+def _saml_sign_ins(workspace_id: uuid.UUID) -> SignInQuerySet:
+    return SignIn.objects.live().filter(workspace_id=workspace_id, method="saml")
+
+
+def _prove(claim: WorkspaceDomain, request: Request | None) -> str:
+    suspend_overdue(Q(domain=claim.domain))
+    now = timezone.now()
+    unproven = WorkspaceDomain.objects.filter(id=claim.id, verified_at=None)
+    try:
+        with transaction.atomic():
+            if unproven.update(verified_at=now, checked_at=now, lost_at=None):
+                _record(request, Action.DOMAIN_PROVEN, "The proof of a domain was found in the DNS.", claim)
+    except IntegrityError:  # another workspace has proven it, perhaps at this very moment
+        raise DomainTaken() from None
+    return "proven"
+
+
+def _restore(claim: WorkspaceDomain, request: Request | None) -> str:
+    now = timezone.now()
+    proven = WorkspaceDomain.objects.filter(id=claim.id, verified_at__isnull=False)
+    proven.update(checked_at=now)
+    with transaction.atomic():
+        if not proven.filter(lost_at__isnull=False).update(lost_at=None):
+            return "proven"
+        tell_owners(claim.workspace_id, "domain_proof_found", domain=claim.domain)
+        _record(request, Action.DOMAIN_PROVEN, "The lost proof of a domain is back in the DNS.", claim)
+    return "restored"
+
+
+def _miss(claim: WorkspaceDomain, request: Request | None) -> str:
+    now = timezone.now()
+    WorkspaceDomain.objects.filter(id=claim.id).update(checked_at=now)
+    standing = WorkspaceDomain.objects.filter(id=claim.id, verified_at__isnull=False, lost_at=None)
+    with transaction.atomic():
+        if not standing.update(lost_at=now):
+            return "missing"
+        ends_at = now + PROOF_GRACE
+        tell_owners(
+            claim.workspace_id,
+            "domain_proof_lost",
+            domain=claim.domain,
+            dns_name=claim.dns_name,
+            dns_value=claim.dns_value,
+            ends_at=f"{ends_at:%d %B %Y, %H:%M} UTC",
+        )
+        _record(request, Action.DOMAIN_PROOF_LOST, "The proof of a domain is missing in the DNS.", claim)
+    return "lost"
+
+
+@transaction.atomic
+def _suspend(claim: WorkspaceDomain) -> bool:
+    """Take one overdue proof back, unless somebody else has, or its record is back."""
+    overdue = WorkspaceDomain.objects.filter(
+        id=claim.id, verified_at__isnull=False, lost_at__lte=timezone.now() - PROOF_GRACE
+    )
+    if not overdue.update(verified_at=None):
+        return False
+    ended = end_uncovered_sign_ins(claim.workspace_id)
+    tell_owners(claim.workspace_id, "domain_suspended", domain=claim.domain)
+    _record(
+        None,
+        Action.DOMAIN_SUSPENDED,
+        "A domain whose proof stayed missing does not count any more.",
+        claim,
+        sign_ins_ended=ended,
+    )
+    return True
+
+
+def _record(request: Request | None, action: Action, description: str, claim: WorkspaceDomain, **changes: Any) -> None:
+    """Record it for the caller, or as the service's own act."""
+    details: dict[str, Any] = {"resource": ("domain", claim.id), "changes": {"domain": claim.domain, **changes}}
+    if request is None:
+        record(action, OPERATOR, description, workspace_id=claim.workspace_id, **details)
+    else:
+        record_for(request, action, description, **details)

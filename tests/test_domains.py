@@ -1,0 +1,503 @@
+"""Claiming mail domains and proving them by the DNS, against a real DNS server that can lie."""
+
+import time
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import AuditEvent, Membership, SignIn, Workspace, WorkspaceDomain
+from accounts.principal import Client
+from accounts.tokens import issue
+from sso.domain_proofs import DomainTaken
+from sso.domains import covers, set_primary
+from sso.models import LoginCode
+from tests.support.cast import Actor, bearer
+from tests.support.domains import DOMAINS, claim, let_pass, prove, proven_row, verify
+from tests.support.launch import launch
+from tests.support.race import at_once, call
+
+pytest_plugins = ["tests.support.dns_fixtures"]
+pytestmark = pytest.mark.django_db
+CHALLENGE = "_spatialflow-challenge.acme.test"
+
+
+def trail() -> list[tuple[str, Any]]:
+    rows = AuditEvent.objects.filter(action__startswith="domain.").order_by("sequence")
+    return list(rows.values_list("action", "changes"))
+
+
+# --- Claims
+
+
+def test_a_claim_says_which_record_proves_it(alice):
+    response = alice.client.post(DOMAINS, {"domain": "acme.test"}, format="json")
+
+    row = WorkspaceDomain.objects.get()
+    assert (response.status_code, response.json()) == (
+        201,
+        {
+            "id": str(row.id),
+            "domain": "acme.test",
+            "is_primary": True,
+            "status": "pending",
+            "verified_at": None,
+            "checked_at": None,
+            "lost_at": None,
+            "counts_until": None,
+            "dns_name": CHALLENGE,
+            "dns_value": f"spatialflow-domain-verification={row.token}",
+            "created_at": response.json()["created_at"],
+        },
+    )
+    assert alice.client.get(f"{DOMAINS}/{row.id}").json() == response.json()
+    assert alice.client.get(DOMAINS).json() == {"domains": [response.json()]}
+    assert trail() == [("domain.added", {"domain": "acme.test"})]
+    assert not covers(alice.workspace.id, "bob@acme.test")
+
+
+def test_each_claim_has_a_token_of_its_own(alice, mallory):
+    ours, theirs = claim(alice), claim(mallory)
+
+    assert ours["dns_name"] == theirs["dns_name"]
+    assert ours["dns_value"] != theirs["dns_value"]
+    alice.client.delete(f"{DOMAINS}/{ours['id']}")
+    assert claim(alice)["dns_value"] != ours["dns_value"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [
+        ("  ACME.Test ", "acme.test"),
+        ("acme.test.", "acme.test"),
+        ("bücher.test", "xn--bcher-kva.test"),
+        ("ａｃｍｅ.test", "acme.test"),
+        ("mail.acme.co.uk", "mail.acme.co.uk"),
+        ("9to5.test", "9to5.test"),
+    ],
+)
+def test_every_spelling_of_a_domain_is_one(alice, typed, stored):
+    assert claim(alice, typed)["domain"] == stored
+
+    again = alice.client.post(DOMAINS, {"domain": stored.upper()}, format="json")
+    assert (again.status_code, again.json()["error_code"]) == (409, "domain_exists")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        "acme",
+        "localhost",
+        "com.",
+        "@acme.test",
+        "bob@acme.test",
+        "https://acme.test",
+        "acme.test/path",
+        "acme.test:53",
+        "acme .test",
+        "acme..test",
+        ".acme.test",
+        "-acme.test",
+        "acme-.test",
+        "_acme.test",
+        "*.acme.test",
+        "192.0.2.1",
+        "10.0.0.11",
+        "[192.0.2.1]",
+        "::1",
+        "acme.test\nother.test",
+        "gmail.com",
+        "GMX.de",
+        "outlook.com",
+        "a" * 64 + ".test",
+        "a." * 114 + "test",
+        None,
+        ["acme.test"],
+        {"acme": "test"},
+        7,
+    ],
+)
+def test_what_is_no_domain_of_ones_own_is_refused(alice, typed):
+    response = alice.client.post(DOMAINS, {"domain": typed}, format="json")
+
+    assert (response.status_code, list(response.json()["details"])) == (422, ["domain"])
+    assert not WorkspaceDomain.objects.exists()
+
+
+def test_the_longest_domain_whose_record_has_a_place_in_the_dns_is_proven(alice, dns):
+    longest = "a." * 113 + "test"
+
+    assert len(prove(alice, dns, longest)["dns_name"]) == 253
+
+
+def test_a_workspace_has_twenty_domains(alice):
+    for number in range(20):
+        claim(alice, f"d{number}.test")
+
+    refused = alice.client.post(DOMAINS, {"domain": "one-more.test"}, format="json")
+    assert (refused.status_code, refused.json()["error_code"]) == (409, "too_many_domains")
+
+    alice.client.delete(f"{DOMAINS}/{WorkspaceDomain.objects.get(domain='d3.test').id}")
+    assert claim(alice, "one-more.test")["status"] == "pending"
+
+
+@pytest.mark.parametrize("plan", ["free", "pro", "team"])
+def test_other_plans_see_and_remove_only(alice, dns, plan):
+    claimed = prove(alice, dns)
+    Workspace.objects.update(plan=plan)
+    one = f"{DOMAINS}/{claimed['id']}"
+
+    refusals = [
+        alice.client.post(DOMAINS, {"domain": "second.test"}, format="json"),
+        alice.client.post(f"{one}/verify"),
+        alice.client.post(f"{one}/primary"),
+    ]
+
+    assert {(answer.status_code, answer.json()["error_code"]) for answer in refusals} == {(403, "plan_required")}
+    assert alice.client.get(one).status_code == 200
+    assert alice.client.delete(one).status_code == 204
+
+
+# --- Proofs
+
+
+def test_a_domain_is_proven_by_its_record(alice, dns):
+    claimed = claim(alice)
+    assert verify(alice, claimed).json()["outcome"] == "missing"
+
+    dns.records[CHALLENGE] = [claimed["dns_value"]]
+    response = verify(alice, claimed)
+
+    row = WorkspaceDomain.objects.get()
+    assert (response.status_code, response.json()) == (
+        200,
+        {
+            **claimed,
+            "status": "proven",
+            "verified_at": response.json()["verified_at"],
+            "checked_at": response.json()["checked_at"],
+            "outcome": "proven",
+            "found": [],
+            "detail": "The record is in the DNS: the domain is proven.",
+        },
+    )
+    assert row.verified_at and row.checked_at and row.lost_at is None
+    assert trail() == [("domain.added", {"domain": "acme.test"}), ("domain.proven", {"domain": "acme.test"})]
+    assert covers(alice.workspace.id, "bob@acme.test")
+    assert dns.asked == [("udp", CHALLENGE)] * 2
+
+    assert verify(alice, claimed).json()["outcome"] == "proven"  # again, and nothing more
+    assert len(trail()) == 2
+
+
+@pytest.mark.parametrize(
+    "email", ["bob@sub.acme.test", "bob@acme.test.evil.test", "bob@notacme.test", "bob@test", "acme.test", ""]
+)
+def test_a_domain_covers_its_own_addresses_only(alice, dns, email):
+    prove(alice, dns)
+
+    assert covers(alice.workspace.id, "bob@acme.test")
+    assert not covers(alice.workspace.id, email)
+
+
+def test_another_workspaces_proof_covers_nobody_here(alice, mallory, dns):
+    prove(alice, dns)
+
+    assert not covers(mallory.workspace.id, "bob@acme.test")
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda value: ["v=spf1 -all", value, "another=1"],
+        lambda value: [[value[:20].encode(), value[20:].encode()]],
+        lambda value: [[bytes([byte]) for byte in value.encode()]],
+        lambda value: [value, *(f"{number:03}" * 80 for number in range(20))],
+    ],
+    ids=["among-others", "in-two-strings", "a-string-a-character", "by-tcp"],
+)
+def test_a_record_is_found_however_it_comes(alice, dns, spell):
+    claimed = claim(alice)
+    dns.records[CHALLENGE] = spell(claimed["dns_value"])
+
+    assert verify(alice, claimed).json()["outcome"] == "proven"
+
+
+def test_a_record_is_found_behind_an_alias_and_after_a_truncated_answer(alice, dns):
+    claimed = claim(alice)
+    dns.aliases[CHALLENGE] = "proofs.hosting.test"
+    dns.records["proofs.hosting.test"] = [claimed["dns_value"]]
+    dns.mode = "truncated"
+
+    assert verify(alice, claimed).json()["outcome"] == "proven"
+    assert dns.asked == [("udp", CHALLENGE), ("tcp", CHALLENGE)]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        str.upper,
+        lambda value: value.replace("=", "=="),
+        lambda value: f"{value}x",
+        lambda value: f"x{value}",
+        lambda value: value[:-1],
+        lambda value: f" {value}",
+        lambda value: f"{value} ",
+        lambda value: f'"{value}"',
+        lambda value: value.partition("=")[2],
+        lambda value: f"{value.partition('=')[0]}=",
+    ],
+)
+def test_another_record_proves_nothing(alice, dns, spoil):
+    claimed = claim(alice)
+    dns.records[CHALLENGE] = [spoil(claimed["dns_value"])]
+
+    response = verify(alice, claimed)
+
+    assert (response.status_code, response.json()["outcome"]) == (200, "different")
+    assert response.json()["found"] == [spoil(claimed["dns_value"])]
+    assert (response.json()["status"], response.json()["verified_at"]) == ("pending", None)
+
+
+def test_a_record_in_another_place_proves_nothing(alice, dns):
+    claimed = claim(alice)
+    for name in ("acme.test", "_spatialflow-challenge.test", f"{CHALLENGE}.acme.test", "_spatialflow-challenge"):
+        dns.records[name] = [claimed["dns_value"]]
+
+    assert verify(alice, claimed).json()["outcome"] == "missing"
+    assert dns.asked == [("udp", CHALLENGE)]  # no search domain was tried
+
+
+def test_the_record_of_one_workspace_proves_nothing_for_another(alice, mallory, dns):
+    ours, theirs = claim(alice), claim(mallory)
+    dns.records[CHALLENGE] = [ours["dns_value"]]
+
+    assert verify(mallory, theirs).json()["outcome"] == "different"
+    assert verify(alice, ours).json()["outcome"] == "proven"
+
+
+def test_what_is_found_instead_is_shown_shortened(alice, dns):
+    claimed = claim(alice)
+    dns.records[CHALLENGE] = [[b"x" * 255] * 40, [b"\xff\x00"], *(f"record {number}" for number in range(4))]
+
+    found = verify(alice, claimed).json()["found"]
+
+    assert found == ["record 0", "record 1", "record 2", "record 3", "x" * 120 + "…"]
+
+
+@pytest.mark.parametrize("mode", ["servfail", "refused", "garbage", "silent", "dripping"])
+def test_a_dns_that_does_not_answer_changes_nothing(alice, dns, mode):
+    claimed, pending = prove(alice, dns), claim(alice, "pending.test")
+    dns.records[pending["dns_name"]] = [pending["dns_value"]]
+    before = list(WorkspaceDomain.objects.order_by("domain").values())
+    dns.mode = mode
+
+    began = time.monotonic()
+    answers = [verify(alice, claimed), verify(alice, pending)]
+
+    assert time.monotonic() - began < 2 * 5.5
+    assert [(answer.status_code, answer.json()["outcome"]) for answer in answers] == [(200, "unanswered")] * 2
+    assert list(WorkspaceDomain.objects.order_by("domain").values()) == before
+    dns.mode = "answer"
+    assert verify(alice, pending).json()["outcome"] == "proven"
+
+
+def test_a_resolver_that_is_not_there_changes_nothing(alice, settings):
+    row = proven_row(alice.workspace)
+    settings.DNS_RESOLVER = ("127.0.0.1", 9)
+
+    response = alice.client.post(f"{DOMAINS}/{row.id}/verify")
+
+    assert (response.json()["outcome"], response.json()["status"]) == ("unanswered", "proven")
+
+
+def test_records_under_another_name_prove_nothing(alice, dns):
+    claimed = claim(alice)
+    dns.records[CHALLENGE] = [claimed["dns_value"]]
+    dns.mode = "other_name"
+
+    assert verify(alice, claimed).json()["status"] == "pending"
+
+
+def test_an_answer_to_another_question_is_not_listened_to(alice, dns):
+    claimed = claim(alice)
+    dns.records[CHALLENGE] = [claimed["dns_value"]]
+    dns.mode = "wrong_id"
+
+    assert verify(alice, claimed).json()["outcome"] == "proven"
+
+
+def test_checks_are_limited_for_the_workspace(alice, dns):
+    claimed = claim(alice)
+
+    answers = [verify(alice, claimed) for _ in range(31)]
+
+    assert [answer.status_code for answer in answers] == [200] * 30 + [429]
+    assert len(dns.asked) == 30
+
+
+# --- One owner a proven domain
+
+
+def test_a_proven_domain_is_claimed_by_no_other_workspace(alice, mallory, dns):
+    prove(alice, dns)
+
+    response = mallory.client.post(DOMAINS, {"domain": "acme.test"}, format="json")
+
+    assert (response.status_code, response.json()["error_code"]) == (400, "domain_taken")
+    assert mallory.client.post(DOMAINS, {"domain": "sub.acme.test"}, format="json").status_code == 201
+
+
+def test_a_claim_from_before_is_not_proven_either(alice, mallory, dns):
+    earlier = claim(mallory)
+    ours = prove(alice, dns)
+    dns.records[CHALLENGE] = [ours["dns_value"], earlier["dns_value"]]
+
+    refused = verify(mallory, earlier)
+
+    assert (refused.status_code, refused.json()["error_code"]) == (400, "domain_taken")
+    assert not covers(mallory.workspace.id, "bob@acme.test")
+    alice.client.delete(f"{DOMAINS}/{ours['id']}")
+    assert verify(mallory, earlier).json()["outcome"] == "proven"
+
+
+def test_who_has_the_domain_now_takes_over_when_the_grace_is_over(alice, mallory, dns):
+    earlier = claim(mallory)
+    ours = prove(alice, dns)
+    dns.records[CHALLENGE] = [earlier["dns_value"]]
+    assert verify(alice, ours).json()["status"] == "lost"
+    assert verify(mallory, earlier).status_code == 400
+
+    let_pass(timedelta(hours=73))  # and nobody ran the maintenance
+    response = verify(mallory, earlier)
+
+    assert (response.status_code, response.json()["status"]) == (200, "proven")
+    assert alice.client.get(f"{DOMAINS}/{ours['id']}").json()["status"] == "suspended"
+    assert (covers(alice.workspace.id, "a@acme.test"), covers(mallory.workspace.id, "a@acme.test")) == (False, True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_workspaces_that_prove_a_domain_at_once_one_wins(database_url, settings, alice, mallory, dns):
+    claims = [(actor, claim(actor)) for actor in (alice, mallory)] * 4
+    dns.records[CHALLENGE] = [claimed["dns_value"] for _, claimed in claims[:2]]
+    environment = {"PUBLIC_URL": settings.PUBLIC_URL, "DNS_RESOLVER": "{}:{}".format(*dns.address)}
+
+    with launch(database_url, extra_env=environment) as server:
+
+        def act(index: int) -> tuple[str, int, str]:
+            actor, claimed = claims[index]
+            headers = {"Authorization": f"Bearer {actor.pair.access_token}"}
+            answer = call(server, "POST", f"{DOMAINS}/{claimed['id']}/verify", headers=headers)
+            return actor.workspace.slug, answer.status, answer.body.get("error_code", answer.body.get("outcome"))
+
+        outcomes = Counter(at_once(8, act))
+
+    assert WorkspaceDomain.objects.proven().count() == 1, outcomes
+    winner = WorkspaceDomain.objects.proven().select_related("workspace").get()
+    loser = {"acme": "other", "other": "acme"}[winner.workspace.slug]
+    assert outcomes == {(winner.workspace.slug, 200, "proven"): 4, (loser, 400, "domain_taken"): 4}
+    assert [action for action, _ in trail()].count("domain.proven") == 1
+
+
+# --- The primary one, which the SAML configuration names
+
+
+def test_the_primary_domain_is_one_at_any_time(alice, dns):
+    first, second = claim(alice), prove(alice, dns, "second.test")
+
+    response = alice.client.post(f"{DOMAINS}/{second['id']}/primary")
+
+    assert (response.status_code, response.json()["is_primary"]) == (200, True)
+    listed = alice.client.get(DOMAINS).json()["domains"]
+    assert [(row["domain"], row["is_primary"]) for row in listed] == [("second.test", True), ("acme.test", False)]
+    assert first["is_primary"] and not second["is_primary"]
+
+
+def test_when_the_primary_domain_goes_a_proven_one_takes_its_place(alice, dns):
+    first, _, _ = claim(alice), claim(alice, "second.test"), prove(alice, dns, "third.test")
+
+    assert alice.client.delete(f"{DOMAINS}/{first['id']}").status_code == 204
+
+    assert WorkspaceDomain.objects.get(is_primary=True).domain == "third.test"
+
+
+def test_a_domain_is_set_as_primary_and_claimed_where_it_was_not(alice, mallory, dns):
+    claim(alice)
+    prove(mallory, dns, "other.test")
+
+    made = set_primary(alice.request(), "second.test")
+    again = set_primary(alice.request(), "second.test")
+
+    assert (made.id, made.is_primary, made.status) == (again.id, True, "pending")
+    assert WorkspaceDomain.objects.for_workspace(alice.workspace.id).count() == 2
+    with pytest.raises(DomainTaken):
+        set_primary(alice.request(), "other.test")
+    assert WorkspaceDomain.objects.get(workspace=alice.workspace, is_primary=True).domain == "second.test"
+
+
+# --- Removal
+
+
+def saml_sign_in(actor: Actor) -> Any:
+    return issue(actor.membership, "saml", Client("192.0.2.9", "a browser"))
+
+
+def move_away(actor: Actor) -> None:
+    """Give somebody an address that no domain covers, so that required single sign-on is nothing to them."""
+    actor.user.email = f"{actor.user.name.lower()}@elsewhere.test"
+    actor.user.save(update_fields=["email"])
+
+
+def login_code(actor: Actor, provider: str) -> str:
+    return LoginCode.objects.issue(
+        user=actor.user, workspace=actor.workspace, provider=provider, code_challenge="x" * 43
+    )
+
+
+def test_who_signed_in_by_a_removed_domain_is_signed_out(alice, bob, carol, mallory, dns):
+    claimed, _ = prove(alice, dns), prove(alice, dns, "second.test")
+    carol.user.email = "carol@second.test"
+    carol.user.save(update_fields=["email"])
+    covered, elsewhere, by_password = saml_sign_in(bob), saml_sign_in(carol), bob.pair
+    Membership.objects.create(user=bob.user, workspace=mallory.workspace, role="member")
+    login_code(bob, "saml-abc"), login_code(carol, "saml-abc"), login_code(bob, "google")
+
+    assert alice.client.delete(f"{DOMAINS}/{claimed['id']}").status_code == 204
+
+    works = [bearer(pair.access_token).get("/api/v1/auth/me").status_code for pair in (covered, elsewhere, by_password)]
+    assert works == [401, 200, 200]
+    assert SignIn.objects.get(revoked_at__isnull=False).revoked_reason == "domain_lost"
+    left = set(LoginCode.objects.values_list("user__name", "provider"))
+    assert left == {("Carol", "saml-abc"), ("Bob", "google")}
+    assert trail()[-1] == ("domain.removed", {"domain": "acme.test", "was_proven": True, "sign_ins_ended": 1})
+    assert not covers(alice.workspace.id, "bob@acme.test")
+
+
+def test_the_last_proven_domain_stays_while_single_sign_on_is_required(alice, dns):
+    move_away(alice)
+    claimed, pending = prove(alice, dns), claim(alice, "pending.test")
+    Workspace.objects.filter(id=alice.workspace.id).update(requires_sso=True)
+
+    refused = alice.client.delete(f"{DOMAINS}/{claimed['id']}")
+
+    assert (refused.status_code, refused.json()["error_code"]) == (409, "sso_is_required")
+    assert covers(alice.workspace.id, "bob@acme.test")
+    assert alice.client.delete(f"{DOMAINS}/{pending['id']}").status_code == 204
+
+    prove(alice, dns, "second.test")
+    assert alice.client.delete(f"{DOMAINS}/{claimed['id']}").status_code == 204
+    Workspace.objects.filter(id=alice.workspace.id).update(requires_sso=False)
+    assert alice.client.delete(f"{DOMAINS}/{WorkspaceDomain.objects.get().id}").status_code == 204
+
+
+def test_a_lost_domain_is_the_last_one_until_its_grace_ends(alice, dns):
+    move_away(alice)
+    row = proven_row(alice.workspace, lost_at=timezone.now() - timedelta(hours=71))
+    Workspace.objects.filter(id=alice.workspace.id).update(requires_sso=True)
+
+    assert alice.client.delete(f"{DOMAINS}/{row.id}").status_code == 409
+    let_pass(timedelta(hours=2))
+    assert alice.client.delete(f"{DOMAINS}/{row.id}").status_code == 204
