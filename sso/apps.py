@@ -8,7 +8,7 @@ class SsoConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.hooks import account_ended
-        from sso import mails  # noqa: F401 - registers the makers
+        from sso import mail_saml, mail_saml_config, mails, recovery  # noqa: F401 - registers the makers
         from sso.apple import revoke_tokens
 
         account_ended.register(revoke_tokens)

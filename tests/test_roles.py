@@ -24,6 +24,28 @@ WHO_MAY: dict[tuple[str, ...], str] = {
         POST workspaces/revoke-all-sessions
         GET workspaces/api-keys
         DELETE workspaces/api-keys/<key_id>
+        GET workspaces/domains
+        POST workspaces/domains
+        GET workspaces/domains/<domain_id>
+        DELETE workspaces/domains/<domain_id>
+        POST workspaces/domains/<domain_id>/verify
+        POST workspaces/domains/<domain_id>/primary
+        GET workspaces/saml-config
+        PUT workspaces/saml-config
+        PATCH workspaces/saml-config
+        DELETE workspaces/saml-config
+        GET workspaces/saml-config/staged
+        PUT workspaces/saml-config/staged
+        PATCH workspaces/saml-config/staged
+        DELETE workspaces/saml-config/staged
+        POST workspaces/saml-config/staged/promote
+        POST workspaces/saml-config/rollback
+        POST workspaces/saml-config/metadata
+        GET workspaces/saml-config/service-provider
+        GET workspaces/saml-config/presets
+        POST workspaces/saml-config/test
+        GET workspaces/saml-config/attempts
+        GET workspaces/saml-config/attempts/<attempt_id>
     """,
     (OWNER, MANAGER): """
         PUT workspaces

@@ -26,7 +26,9 @@ from accounts.models import Invitation, Membership
 from accounts.scopes import KEY_SCOPES
 from spatialflow.api import WorkspaceAPIView
 from spatialflow.docs import description
+from sso.models import SamlAttempt
 from tests.support.cast import Actor, make_workspace
+from tests.support.domains import proven_row
 from tests.support.fences import store_row
 from tests.support.urls import EXAMPLE_ID, api_patterns
 
@@ -48,8 +50,14 @@ def group(actor: Actor) -> Any:
     return store_row(actor, "Grouped", group_id=actor.user.id, group_name="North").group_id
 
 
+def attempt(actor: Actor) -> Any:
+    return SamlAttempt.objects.create(workspace=actor.workspace, failed_check="audience").id
+
+
 # Makes a thing of the actor's and returns its id, by the name of the variable in the address.
 OBJECTS: dict[str, Callable[[Actor], Any]] = {
+    "attempt_id": attempt,
+    "domain_id": lambda actor: proven_row(actor.workspace, f"{actor.workspace.slug}.test").id,
     "geofence_id": lambda actor: store_row(actor, "Depot").id,
     "group_id": group,
     "invite_id": invite,
@@ -89,6 +97,15 @@ NAMED_IDS: dict[tuple[str, str], tuple[Callable[[Actor], Any], dict[str, Any]]] 
 
 # Ids that mean nothing without the secret that goes with them.
 UNKNOWING: dict[tuple[str, str], str] = {
+    **dict.fromkeys(
+        (
+            ("upsert_saml_config", "entity_id"),
+            ("patch_saml_config", "entity_id"),
+            ("upsert_staged_saml_config", "entity_id"),
+            ("patch_staged_saml_config", "entity_id"),
+        ),
+        "what an identity provider calls itself; it names nothing of ours",
+    ),
     ("accept_invitation", "invite_id"): "anonymous; it takes the token, see tests/test_invitations.py",
     ("accept_invitation_passwordless", "invite_id"): "likewise",
     ("oauth_authorize", "invite_id"): "likewise",

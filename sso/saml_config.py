@@ -1,0 +1,258 @@
+"""A workspace's connection to its identity provider, as owners set it: the serving one, and the one that is staged.
+
+Whatever reaches the stored connection goes through `store`, which says what a change means: it ends what a test has
+shown, it is refused where it could leave people without a way in, and it is recorded and mailed.
+"""
+
+import uuid
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.db import transaction
+from rest_framework.request import Request
+from social_django.models import UserSocialAuth
+
+from accounts.audit import Action, record, record_for
+from accounts.models import Workspace
+from accounts.operations import OPERATOR
+from accounts.principal import Principal
+from spatialflow.errors import Conflict, NotFound
+from sso.domains import set_primary
+from sso.mail_saml import tell_owners
+from sso.models import IdentityProvider
+from sso.saml.certificates import describe, fingerprints
+from sso.saml_addresses import refuse_own_entity_id
+from sso.saml_plan import refuse_other_plans
+from sso.saml_presets import PRESETS
+from sso.saml_requirement import set_required
+
+State = IdentityProvider.State
+# What a staged connection takes over from the serving one, so that to swap a certificate changes nothing else.
+TAKEN_OVER = (
+    *("preset", "attribute_mapping", "default_role", "creates_members"),
+    *("allows_idp_initiated", "signs_requests", "requires_encryption"),
+)
+# What may keep a sign-in from working that worked before; certificates count where one is taken away.
+DECISIVE = {"entity_id", "sso_url", "attribute_mapping", "signs_requests", "requires_encryption"}
+SWITCHES = {"is_enabled", "is_required", "refuses_api_keys"}
+
+
+class SsoIsRequired(Conflict):
+    default_detail = (
+        "Your people sign in by this connection alone, so it is not changed untested. Stage a second configuration, "
+        "test and promote it, or stop requiring SSO first."
+    )
+    default_code = "sso_is_required"
+
+
+def find(principal: Principal, state: str = State.SERVING) -> IdentityProvider:
+    """Return the connection of the caller's workspace in this state. Raises `NotFound`."""
+    return find_in(principal.workspace_id, state)
+
+
+def find_in(workspace_id: uuid.UUID, state: str) -> IdentityProvider:
+    """Return the connection of a workspace in this state. Raises `NotFound`."""
+    providers = IdentityProvider.objects.for_workspace(workspace_id).select_related("workspace")
+    found = providers.filter(state=state).first()
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def lock_workspace(workspace_id: uuid.UUID, *, entirely: bool = False) -> Workspace:
+    """Return the workspace, whose row orders all changes of its connections; `entirely` where sign-ins of its people
+    are to wait as well. Raises `NotFound`.
+    """
+    workspace = Workspace.objects.select_for_update(no_key=not entirely).filter(id=workspace_id).first()
+    if workspace is None:
+        raise NotFound()
+    return workspace
+
+
+def put(request: Request, fields: dict[str, Any], state: str = State.SERVING) -> IdentityProvider:
+    """Create the connection, or replace what `fields` names of it, and return it. `covered_domain` becomes the primary
+    domain.
+
+    Raises `PlanRequired`, `SsoIsRequired`, `DomainTaken`, `TooManyDomains`, and the 422 of `entity_id`.
+    """
+    return put_with_changes(request, fields, state)[0]
+
+
+def put_with_changes(
+    request: Request, fields: dict[str, Any], state: str = State.SERVING
+) -> tuple[IdentityProvider, dict[str, Any]]:
+    """Do what `put` does, and return what changed as well."""
+    refuse_other_plans(request.auth.plan)
+    with transaction.atomic():
+        workspace = lock_workspace(request.auth.workspace_id)
+        providers = IdentityProvider.objects.for_workspace(workspace.id)
+        provider = providers.filter(state=state).first() or _begin(workspace, state)
+        _cover(request, fields)
+        return provider, store(provider, workspace, fields, request)
+
+
+def _begin(workspace: Workspace, state: str) -> IdentityProvider:
+    provider = IdentityProvider(workspace=workspace, state=state)
+    serving = IdentityProvider.objects.for_workspace(workspace.id).filter(state=State.SERVING).first()
+    for name in TAKEN_OVER if serving is not None else ():
+        setattr(provider, name, getattr(serving, name))
+    return provider
+
+
+def patch(request: Request, fields: dict[str, Any], state: str = State.SERVING) -> IdentityProvider:
+    """Change what `fields` names of a connection, and of what the workspace demands, and return the connection.
+
+    What only switches off is let through on every plan. Raises `NotFound`, `PlanRequired`, `SsoIsRequired`, what
+    `set_required` and `set_primary` raise, and the 422 of `entity_id`.
+    """
+    if not all(name in SWITCHES and value is False for name, value in fields.items()):
+        refuse_other_plans(request.auth.plan)
+    wanted = fields.pop("is_required", None)
+    with transaction.atomic():
+        workspace = lock_workspace(request.auth.workspace_id, entirely=wanted is not None)
+        provider = find_in(workspace.id, state)
+        if wanted is False:
+            set_required(request, workspace, provider, wanted)
+        _cover(request, fields)
+        _decide_about_keys(request, workspace, fields)
+        if "preset" in fields:
+            fields.setdefault("attribute_mapping", PRESETS[fields["preset"]].attribute_mapping)
+        store(provider, workspace, fields, request)
+        if wanted is True:
+            set_required(request, workspace, provider, wanted)
+    provider.workspace.refresh_from_db()
+    return provider
+
+
+def _cover(request: Request, fields: dict[str, Any]) -> None:
+    domain = fields.pop("covered_domain", None)
+    if domain:
+        set_primary(request, domain)
+
+
+def _decide_about_keys(request: Request, workspace: Workspace, fields: dict[str, Any]) -> None:
+    """Set what API keys may do while single sign-on is required."""
+    refuses = fields.pop("refuses_api_keys", None)
+    if refuses is None or refuses == workspace.refuses_keys_under_sso:
+        return
+    workspace.refuses_keys_under_sso = refuses
+    workspace.save(update_fields=["refuses_keys_under_sso", "updated_at"])
+    changes = {"refuses_api_keys": {"from": not refuses, "to": refuses}}
+    what = "What API keys may do under required SSO was changed."
+    record_change(request, workspace.id, Action.SSO_CONFIGURED, what, changes)
+
+
+def store(
+    provider: IdentityProvider, workspace: Workspace, fields: dict[str, Any], request: Request | None
+) -> dict[str, Any]:
+    """Write `fields` to a connection, new or not, and return what changed, as `{field: {from, to}}`: certificates by
+    their fingerprints.
+
+    Within a transaction that holds the workspace's row. Without a request it is the daily reading of the metadata.
+    Raises `SsoIsRequired`, and the 422 of `entity_id`.
+    """
+    refuse_own_entity_id(fields.get("entity_id", ""), workspace)
+    is_new = provider._state.adding
+    changed = {name for name, value in fields.items() if is_new or getattr(provider, name) != value}
+    changes = {name: _told(provider, name, fields[name], is_new) for name in sorted(changed)}
+    if not changed:
+        return {}
+    is_risky = _breaks_sign_ins(provider, fields, changed)
+    if provider.state == State.SERVING and not is_new:
+        _refuse_where_required(request, workspace, fields, is_risky)
+    for name in changed:
+        setattr(provider, name, fields[name])
+    if is_risky:
+        provider.tested_at = None
+    if changed & {"certificates"}:
+        provider.certificate_warned_at = None
+    provider.save()
+    _tell(provider, changes, request)
+    return changes
+
+
+def _told(provider: IdentityProvider, name: str, value: Any, is_new: bool) -> dict[str, Any]:
+    before = None if is_new else getattr(provider, name)
+    if name == "certificates":
+        return {"from": fingerprints(before or []), "to": fingerprints(value)}
+    return {"from": before, "to": value}
+
+
+def _breaks_sign_ins(provider: IdentityProvider, fields: dict[str, Any], changed: set[str]) -> bool:
+    """Return whether what a test has shown says nothing about the connection any more."""
+    kept = fields.get("certificates", provider.certificates)
+    removed = [pem for pem in provider.certificates if pem not in kept and not describe(pem).is_expired]
+    return bool(changed & DECISIVE or removed)
+
+
+def _refuse_where_required(request: Request | None, workspace: Workspace, fields: dict[str, Any], risky: bool) -> None:
+    """Raise `SsoIsRequired` where a change could shut people out. An owner who came by a recovery link repairs the
+    connection directly; nobody switches it off.
+    """
+    if not workspace.requires_sso:
+        return
+    if fields.get("is_enabled") is False or (risky and not is_recovering(request)):
+        raise SsoIsRequired()
+
+
+def is_recovering(request: Request | None) -> bool:
+    """Return whether the caller came in by a recovery link."""
+    return request is not None and bool(request.auth.is_recovery)
+
+
+def delete(request: Request, state: str = State.SERVING) -> None:
+    """Delete a connection; with the serving one also the one that served before it. Sign-ins by it go on until they
+    end, and its people sign in by what they have here. Raises `NotFound`, `SsoIsRequired`.
+    """
+    with transaction.atomic():
+        workspace = lock_workspace(request.auth.workspace_id)
+        provider = find_in(workspace.id, state)
+        if state == State.SERVING and workspace.requires_sso:
+            raise SsoIsRequired()
+        states = [State.SERVING, State.FORMER] if state == State.SERVING else [state]
+        forget(workspace.id, states)
+        changes = {"entity_id": provider.entity_id, "state": state}
+        record_change(request, workspace.id, Action.SSO_DELETED, "A SAML connection was deleted.", changes)
+        if state == State.SERVING:
+            tell_owners(workspace.id, "sso_changed", change=Action.SSO_DELETED, fields=[])
+
+
+def forget(workspace_id: uuid.UUID, states: list[str]) -> None:
+    """Delete connections with the identities that they have bound, which nothing can ever name again."""
+    doomed = IdentityProvider.objects.for_workspace(workspace_id).filter(state__in=states)
+    UserSocialAuth.objects.filter(provider__in=[provider.provider_name for provider in doomed]).delete()
+    doomed.delete()
+
+
+def _tell(provider: IdentityProvider, changes: dict[str, Any], request: Request | None) -> None:
+    is_serving = provider.state == State.SERVING
+    action = Action.SSO_CONFIGURED if is_serving else Action.SSO_STAGED
+    what = "The SAML connection was set." if is_serving else "A staged SAML connection was set."
+    record_change(
+        request, provider.workspace_id, action, what, {name: _without_query(told) for name, told in changes.items()}
+    )
+    fields = [name for name in changes if name not in ("metadata_read_at", "metadata_problem")]
+    if is_serving and fields:
+        change = "metadata" if request is None else str(action)
+        tell_owners(provider.workspace_id, "sso_changed", change=change, fields=fields)
+
+
+def _without_query(told: dict[str, Any]) -> dict[str, Any]:
+    """Return a change with addresses cut at their query: a metadata address may hold a secret there."""
+    return {
+        side: urlsplit(value)._replace(query="").geturl()
+        if isinstance(value, str) and value.startswith("http") and "?" in value
+        else value
+        for side, value in told.items()
+    }
+
+
+def record_change(
+    request: Request | None, workspace_id: uuid.UUID, action: Action, what: str, changes: dict[str, Any]
+) -> None:
+    """Record what was done to a connection: by the caller, or without a request by the operator's daily command."""
+    resource = ("workspace", workspace_id)
+    if request is None:
+        record(action, OPERATOR, what, workspace_id=workspace_id, resource=resource, changes=changes)
+    else:
+        record_for(request, action, what, resource=resource, changes=changes)

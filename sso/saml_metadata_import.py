@@ -1,0 +1,125 @@
+"""Taking over what an identity provider's metadata says: when an owner sends it, and daily from its address."""
+
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.serializers import ValidationError
+
+from accounts.models import Workspace
+from accounts.throttles import METADATA_FETCHES
+from spatialflow.errors import ApiError
+from sso.mail_saml import tell_owners
+from sso.models import IdentityProvider
+from sso.outbound import DocumentNotReadable, fetch_document
+from sso.saml.certificates import MAX_CERTIFICATES, describe
+from sso.saml.metadata import UnusableMetadata, read_provider_metadata
+from sso.saml_addresses import refuse_unusable_entity_id, refuse_unusable_url
+from sso.saml_config import SsoIsRequired, lock_workspace, put_with_changes, store
+from sso.saml_plan import refuse_other_plans
+
+MAX_PROBLEM = 300
+Changes = dict[str, Any]
+
+
+class EntityChanged(ValueError):
+    """A document that speaks of another provider is not a newer one of the same."""
+
+    def __str__(self) -> str:
+        return "It describes another entity ID. If your identity provider was replaced, send its metadata yourself."
+
+
+def import_metadata(
+    request: Request, *, xml: str = "", url: str = "", state: str = IdentityProvider.State.SERVING, **others: Any
+) -> tuple[IdentityProvider, Changes]:
+    """Configure a connection as metadata says, in XML or at a URL that is read again daily; return it and its changes.
+
+    `others` are further fields of the connection. Raises `PlanRequired`, `Throttled` and `DocumentNotReadable` for a
+    URL, the 422 that names what is wrong, and what `put` raises.
+    """
+    refuse_other_plans(request.auth.plan)
+    source = "url" if url else "xml"
+    if url:
+        METADATA_FETCHES.charge(request, str(request.auth.workspace_id))
+    try:
+        fields = _read(_fetch(url) if url else xml.encode("utf-8", "surrogatepass"))
+    except UnusableMetadata as problem:
+        raise ValidationError({source: [str(problem)]}) from None
+    except ValidationError as problem:
+        raise ValidationError({source: problem.detail}) from None
+    read = {"metadata_url": url, "metadata_read_at": timezone.now(), "metadata_problem": ""}
+    provider, changes = put_with_changes(request, {**fields, **read, **others}, state)
+    return provider, {name: told for name, told in changes.items() if name not in ("metadata_read_at",)}
+
+
+def _fetch(url: str) -> bytes:
+    try:
+        return fetch_document(url)
+    except DocumentNotReadable as problem:
+        sentence = str(problem.detail)
+        raise DocumentNotReadable(sentence, extra={"details": {"url": [sentence]}}) from None
+
+
+def _read(xml: bytes) -> dict[str, Any]:
+    """Return the fields of a connection that metadata states. Raises `UnusableMetadata`, and the 422 of an address."""
+    metadata = read_provider_metadata(xml)
+    refuse_unusable_entity_id(metadata.entity_id)
+    for address in (metadata.sso_url, metadata.slo_url):
+        if address:
+            refuse_unusable_url(address)
+    return vars(metadata)
+
+
+def reread(provider: IdentityProvider) -> None:
+    """Read the metadata of a connection again and take over what it says now, for the daily command.
+
+    Whatever is wrong with it leaves the connection as it is, and is kept as `metadata_problem`; owners are told when a
+    problem begins. The entity ID must not change. While single sign-on is required, certificates that are still valid
+    stay beside the new ones, and another sign-in address is not taken over.
+    """
+    try:
+        fields = _read(fetch_document(provider.metadata_url))
+    except UnusableMetadata as problem:
+        return _note_problem(provider, str(problem))
+    except ValidationError:
+        return _note_problem(provider, "It holds an entity ID or an address that cannot be used.")
+    except ApiError as problem:
+        return _note_problem(provider, str(problem.detail))
+    try:
+        _take_over(provider, fields)
+    except (EntityChanged, SsoIsRequired, ValidationError) as problem:
+        sentence = str(problem.detail) if isinstance(problem, SsoIsRequired) else str(problem)
+        _note_problem(provider, sentence)
+
+
+@transaction.atomic
+def _take_over(provider: IdentityProvider, fields: dict[str, Any]) -> None:
+    workspace = lock_workspace(provider.workspace_id)
+    current = IdentityProvider.objects.select_for_update().filter(id=provider.id).first()
+    if current is None or current.metadata_url != provider.metadata_url:
+        return  # changed by an owner while we read
+    if fields["entity_id"] != current.entity_id:
+        raise EntityChanged()
+    certificates = _certificates(current, workspace, fields["certificates"])
+    store(current, workspace, {**fields, "certificates": certificates}, None)
+    read = {"metadata_read_at": timezone.now(), "metadata_problem": ""}
+    IdentityProvider.objects.filter(id=current.id).update(**read)
+
+
+def _certificates(provider: IdentityProvider, workspace: Workspace, published: list[str]) -> list[str]:
+    """Return the certificates to keep: the published ones, in the order in which they are stored already."""
+    stays = provider.state == IdentityProvider.State.SERVING and workspace.requires_sso
+    kept = [pem for pem in provider.certificates if pem in published or (stays and not describe(pem).is_expired)]
+    return [*kept, *(pem for pem in published if pem not in kept)][:MAX_CERTIFICATES]
+
+
+def _note_problem(provider: IdentityProvider, problem: str) -> None:
+    with transaction.atomic():
+        found = IdentityProvider.objects.select_for_update().filter(id=provider.id).first()
+        if found is None or found.metadata_url != provider.metadata_url:
+            return
+        is_new = not found.metadata_problem
+        IdentityProvider.objects.filter(id=found.id).update(metadata_problem=problem[:MAX_PROBLEM])
+        if is_new:
+            tell_owners(found.workspace_id, "sso_metadata_problem", problem=problem[:MAX_PROBLEM])
