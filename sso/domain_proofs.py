@@ -52,15 +52,28 @@ def refuse_taken(domain: str, workspace_id: uuid.UUID) -> None:
         raise DomainTaken()
 
 
-def suspend_overdue(claims: Q) -> list[WorkspaceDomain]:
-    """Take back the proofs among these claims that have been lost for longer than PROOF_GRACE; return them.
+def find_overdue(**claims: Any) -> list[WorkspaceDomain]:
+    """Return the proofs among these claims that have been lost for longer than PROOF_GRACE.
 
-    They have not counted since the grace ended; from now on another workspace can prove the domain.
+    They do not count since the grace ended; once they are suspended, another workspace can prove the domain.
     """
-    overdue = WorkspaceDomain.objects.filter(
-        claims, verified_at__isnull=False, lost_at__lte=timezone.now() - PROOF_GRACE
-    )
-    return [claim for claim in overdue.order_by("id") if _suspend(claim)]
+    overdue = WorkspaceDomain.objects.filter(verified_at__isnull=False, lost_at__lte=timezone.now() - PROOF_GRACE)
+    return list(overdue.filter(**claims).order_by("id"))
+
+
+@transaction.atomic
+def suspend(claim: WorkspaceDomain) -> bool:
+    """Take an overdue proof back, end the sign-ins that came by it, tell the owners. Return False where somebody else
+    has, or where its record is back.
+    """
+    overdue = WorkspaceDomain.objects.filter(verified_at__isnull=False, lost_at__lte=timezone.now() - PROOF_GRACE)
+    if not overdue.filter(id=claim.id).update(verified_at=None):
+        return False
+    ended = end_uncovered_sign_ins(claim.workspace_id)
+    tell_owners(claim.workspace_id, "domain_suspended", domain=claim.domain)
+    what = "A domain whose proof stayed missing does not count any more."
+    _record(None, Action.DOMAIN_SUSPENDED, what, claim, sign_ins_ended=ended)
+    return True
 
 
 def end_uncovered_sign_ins(workspace_id: uuid.UUID) -> int:
@@ -87,7 +100,8 @@ def _saml_sign_ins(workspace_id: uuid.UUID) -> SignInQuerySet:
 
 
 def _prove(claim: WorkspaceDomain, request: Request | None) -> str:
-    suspend_overdue(Q(domain=claim.domain))
+    for overdue in find_overdue(domain=claim.domain):
+        suspend(overdue)
     now = timezone.now()
     unproven = WorkspaceDomain.objects.filter(id=claim.id, verified_at=None)
     try:
@@ -129,26 +143,6 @@ def _miss(claim: WorkspaceDomain, request: Request | None) -> str:
         )
         _record(request, Action.DOMAIN_PROOF_LOST, "The proof of a domain is missing in the DNS.", claim)
     return "lost"
-
-
-@transaction.atomic
-def _suspend(claim: WorkspaceDomain) -> bool:
-    """Take one overdue proof back, unless somebody else has, or its record is back."""
-    overdue = WorkspaceDomain.objects.filter(
-        id=claim.id, verified_at__isnull=False, lost_at__lte=timezone.now() - PROOF_GRACE
-    )
-    if not overdue.update(verified_at=None):
-        return False
-    ended = end_uncovered_sign_ins(claim.workspace_id)
-    tell_owners(claim.workspace_id, "domain_suspended", domain=claim.domain)
-    _record(
-        None,
-        Action.DOMAIN_SUSPENDED,
-        "A domain whose proof stayed missing does not count any more.",
-        claim,
-        sign_ins_ended=ended,
-    )
-    return True
 
 
 def _record(request: Request | None, action: Action, description: str, claim: WorkspaceDomain, **changes: Any) -> None:

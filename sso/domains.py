@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError as InvalidAddress
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.serializers import ValidationError
 
@@ -22,7 +22,7 @@ from accounts.throttles import DOMAIN_CHECKS
 from spatialflow.api import read_id
 from spatialflow.errors import Conflict, NotFound
 from sso.dns import find_texts
-from sso.domain_proofs import apply_answer, end_uncovered_sign_ins, refuse_taken, suspend_overdue
+from sso.domain_proofs import apply_answer, end_uncovered_sign_ins, find_overdue, refuse_taken, suspend
 from sso.saml_plan import refuse_other_plans
 
 MAX_DOMAINS = 20  # a workspace
@@ -165,7 +165,8 @@ def check(request: Request, domain_id: str) -> Check:
     if texts is None:
         return Check(claim, "unanswered", [])
     apply_answer(claim, texts, request)
-    suspend_overdue(Q(id=claim.id))
+    for overdue in find_overdue(id=claim.id):
+        suspend(overdue)
     claim.refresh_from_db()
     if claim.dns_value in texts:
         return Check(claim, "proven", [])

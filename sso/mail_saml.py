@@ -83,7 +83,8 @@ def certificate_expires(
         user_id,
         workspace_id,
         f"The certificate of your identity provider {when}",
-        f"The last valid certificate of {{workspace}}'s identity provider {entity_id} {when}.",
-        "Get the new certificate from your identity provider and add it to the configuration (PUT "
-        "/api/v1/workspaces/saml-config) before you take the former one out: several may be valid at once.",
+        f"No certificate of {{workspace}}'s identity provider {entity_id} is valid for longer: the last one {when}. "
+        "Sign-ins go on, but as soon as the provider signs with a new one, they fail until you have added that.",
+        "Get the new certificate from your identity provider, and add it to the configuration (PUT "
+        "/api/v1/workspaces/saml-config) beside the former one: several may be valid at once.",
     )

@@ -65,11 +65,11 @@ class OneTimeRow(models.Model):
         return f"{self._meta.verbose_name} {self.pk}"
 
 
-def sweep(model: type[models.Model], most: int = 100) -> None:
-    """Delete some rows that have expired; those that somebody else is deleting are left to them."""
+def sweep(model: type[models.Model], most: int = 100) -> int:
+    """Delete some rows that have expired and return how many; those that somebody else is deleting are left to them."""
     expired = model._default_manager.filter(expires_at__lt=timezone.now()).order_by("expires_at")
     doomed = expired.select_for_update(skip_locked=True).values("pk")[:most]
-    model._default_manager.filter(pk__in=doomed).delete()
+    return int(model._default_manager.filter(pk__in=doomed).delete()[0])
 
 
 class OAuthState(OneTimeRow):
