@@ -8,9 +8,8 @@ from django.utils import timezone
 from sso.models import IdentityProvider, SamlAttempt
 from sso.saml.verdict import Check, Verdict
 
-UNKNOWN_REQUEST = "request"  # the check that fails where no sign-in was begun here
 MAX_KEPT = 200  # attempts a workspace
-MAX_KEPT_UNKNOWN = 20  # those anybody can cause, so that they push out none of the others
+MAX_KEPT_OF_ANYBODY = 20  # those anybody can cause, so that they push out none of the others
 LIFETIME = timedelta(days=30)
 MAX_TEXT, MAX_VALUES, MAX_ATTRIBUTES = 200, 20, 50
 
@@ -18,7 +17,9 @@ MAX_TEXT, MAX_VALUES, MAX_ATTRIBUTES = 200, 20, 50
 def keep_attempt(
     workspace_id: uuid.UUID, provider: IdentityProvider | None, verdict: Verdict, *, is_test: bool = False
 ) -> SamlAttempt:
-    """Keep what came of an answer, and let go of the oldest ones."""
+    """Keep what came of an answer, and let go of the oldest ones. Without a provider it is one that anybody can cause:
+    to no request of ours, and with no signature that holds.
+    """
     failed = verdict.failed_check
     attempt = SamlAttempt.objects.create(
         workspace_id=workspace_id,
@@ -29,17 +30,14 @@ def keep_attempt(
         checks=[_as_json(check) for check in verdict.checks],
         attributes=_attributes(verdict),
     )
-    _sweep(workspace_id, failed == UNKNOWN_REQUEST)
+    _sweep(workspace_id, anybodys=provider is None)
     return attempt
 
 
-def _sweep(workspace_id: uuid.UUID, unknown: bool) -> None:
+def _sweep(workspace_id: uuid.UUID, anybodys: bool) -> None:
     attempts = SamlAttempt.objects.for_workspace(workspace_id)
     attempts.filter(created_at__lt=timezone.now() - LIFETIME).delete()
-    if unknown:
-        alike, kept = attempts.filter(failed_check=UNKNOWN_REQUEST), MAX_KEPT_UNKNOWN
-    else:
-        alike, kept = attempts.exclude(failed_check=UNKNOWN_REQUEST), MAX_KEPT
+    alike, kept = attempts.filter(provider__isnull=anybodys), MAX_KEPT_OF_ANYBODY if anybodys else MAX_KEPT
     doomed = alike.order_by("-created_at", "id").values_list("id", flat=True)[kept : kept + 100]
     SamlAttempt.objects.filter(id__in=list(doomed)).delete()
 

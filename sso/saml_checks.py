@@ -72,7 +72,7 @@ def _read_email(assertion: Assertion, provider: IdentityProvider) -> tuple[str |
 
 def _canonical(text: str) -> str | None:
     """Return an address in its canonical form, or None for what merely looks like one once it is repaired."""
-    if not text.isprintable() or text != text.strip() or text != unicodedata.normalize("NFKC", text):
+    if not text.isprintable() or text.split() != [text] or text != unicodedata.normalize("NFKC", text):
         return None
     try:
         return canonical_email(text)

@@ -50,7 +50,7 @@ def find_by_name(provider_name: str) -> IdentityProvider | None:
 
 
 def detect_method(email: str) -> Method:
-    """Return how people with this address (canonical) sign in, by its domain alone: whether somebody has it is not looked at."""
+    """Return how people with a canonical address sign in, by its domain alone: who has it is not looked at."""
     domains = WorkspaceDomain.objects.proven().filter(domain=domain_of(email)).values("workspace_id")
     provider = _serving().filter(workspace_id__in=domains, workspace__plan__in=SAML_PLANS).first()
     if provider is None:

@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from accounts.audit import Action, record
 from accounts.models import Workspace
 from accounts.principal import Client
-from accounts.tokens import TokenPair
 from spatialflow.errors import ApiError, NotFound
-from sso.destinations import InvalidDestination, read_deeplink, read_destination, told
+from sso.destinations import Arrival, InvalidDestination, read_deeplink, read_destination, told
 from sso.login_codes import refuse_unusable_challenge
 from sso.models import IdentityProvider, LoginCode, SamlAttempt, SamlRequest, SamlTest, digest
 from sso.saml.request import authn_request_url
 from sso.saml.response import Names, unverified_names
 from sso.saml.verdict import Check, Verdict
-from sso.saml_attempts import UNKNOWN_REQUEST, keep_attempt
+from sso.saml_attempts import keep_attempt
 from sso.saml_checks import Findings, examine
 from sso.saml_serving import SLUG, find_serving, why_not_serving
 from sso.saml_sessions import ProviderSession, sign_in_member
@@ -74,19 +73,13 @@ class Wish:
     test: str = ""
 
 
-@dataclass(frozen=True)
-class Arrival:
-    """Where a browser goes at the end, and the pair whose refresh token it keeps."""
-
-    location: str
-    pair: TokenPair | None = None
-
-
 def begin(workspace_slug: str, wish: Wish, browser: str) -> str:
     """Store a round trip of the browser that holds the secret `browser`; return the provider's address to send it to.
 
     Raises `NotFound`, `PlanRequired`, `InvalidDestination`, `UnusableChallenge`, `InvalidTestTicket`.
     """
+    if not SLUG.fullmatch(workspace_slug):
+        raise NotFound()
     if wish.test:
         return begin_test(wish.test, browser, workspace_slug)
     provider = find_serving(workspace_slug)
@@ -141,6 +134,8 @@ def finish(workspace_slug: str, form: Mapping[str, str], browser: str, client: C
 
     Raises `NotFound`; `SsoFailed` where no round trip of this browser is known.
     """
+    if not SLUG.fullmatch(workspace_slug):
+        raise NotFound()
     encoded = form.get("SAMLResponse", "")
     names = unverified_names(encoded)
     if not names.in_response_to:
@@ -184,9 +179,11 @@ def _finish_unasked(slug: str, encoded: str, names: Names, relay_state: str, cli
     if provider is None:
         raise _not_begun_here(slug, "a sign-in that was begun at this service", client)
     arrival, findings = _sign_in(provider, examine(encoded, provider, None), client, None, _landing(relay_state))
-    if arrival is None:
-        raise SsoFailed(_keep_refusal(provider, findings, client))
-    return arrival
+    if arrival is not None:
+        return arrival
+    if findings.verdict.assertion is None:
+        raise _anybodys(provider.workspace, findings.verdict, client)
+    raise SsoFailed(_keep_refusal(provider, findings, client))
 
 
 def _find_unasked(slug: str, issuer: str) -> IdentityProvider | None:
@@ -289,13 +286,17 @@ def _keep_refusal(provider: IdentityProvider, findings: Findings, client: Client
 
 
 def _not_begun_here(workspace_slug: str, expected: str, client: Client) -> ApiError:
-    """Return the refusal of what anybody may post at any time: it costs a look-up and a row that soon goes again, and
-    no entry in the trail, which keeps everything.
-    """
+    """Return the refusal of an answer to nothing that this browser began."""
     workspaces = Workspace.objects.filter(slug=workspace_slug, suspended_at=None, identity_providers__isnull=False)
-    workspace = workspaces.first() if SLUG.fullmatch(workspace_slug) else None
+    workspace = workspaces.first()
     if workspace is None:
         return NotFound()
-    attempt = keep_attempt(workspace.id, None, Verdict([Check(UNKNOWN_REQUEST, False, expected, "none")]))
-    logger.info("an answer to %s that was not asked for was refused from %s", workspace.id, client.ip)
-    return SsoFailed(attempt)
+    return _anybodys(workspace, Verdict([Check("request", False, expected, "none")]), client)
+
+
+def _anybodys(workspace: Workspace, verdict: Verdict, client: Client) -> SsoFailed:
+    """Return the refusal of what anybody may post at any time: it leaves a row that soon goes again, and no entry in
+    the trail, which keeps everything.
+    """
+    logger.info("an answer to %s that nobody asked for was refused from %s", workspace.id, client.ip)
+    return SsoFailed(keep_attempt(workspace.id, None, verdict))

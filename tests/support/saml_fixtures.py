@@ -1,0 +1,27 @@
+"""The fixtures of the tests that go through a workspace's identity provider. A test module has them with
+`pytest_plugins = ["tests.support.saml_fixtures"]`.
+"""
+
+import pytest
+from rest_framework.test import APIClient
+
+from accounts.models import Workspace
+from sso.models import IdentityProvider
+from tests.support.saml_idp import SamlIdp
+
+
+@pytest.fixture
+def idp() -> SamlIdp:
+    return SamlIdp()
+
+
+@pytest.fixture
+def connection(idp: SamlIdp, acme: Workspace) -> IdentityProvider:
+    """The serving connection of acme, whose domain acme.test is proven."""
+    return idp.configure(acme)
+
+
+@pytest.fixture
+def browser() -> APIClient:
+    """A client that keeps its cookies."""
+    return APIClient()

@@ -1,0 +1,48 @@
+"""A browser's steps through a workspace's identity provider, for tests that speak HTTP without one."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from rest_framework.test import APIClient
+
+from accounts.models import SignIn
+from sso.models import SamlAttempt
+from tests.support.oauth import CHALLENGED, FORM, told
+from tests.support.saml_idp import SamlIdp
+
+
+def initiate(browser: APIClient, slug: str = "acme", **query: str) -> str:
+    """Begin as a page does; return the provider's address."""
+    response = browser.get(f"/api/v1/auth/saml/{slug}/initiate", query)
+    assert response.status_code == 302, response.content
+    location: str = response["Location"]
+    return location
+
+
+def post(browser: APIClient, answer: str, slug: str = "acme", **fields: str) -> Any:
+    """Post a provider's answer, as its page lets a browser do."""
+    form = urlencode({"SAMLResponse": answer, **fields})
+    return browser.post(f"/api/v1/auth/saml/{slug}/acs", form, content_type=FORM)
+
+
+def sign_in(browser: APIClient, idp: SamlIdp, begun: dict[str, str] | None = None, **said: Any) -> Any:
+    """Go all the way; `said` is what the provider says and how it lies."""
+    return post(browser, idp.respond(initiate(browser, **(begun or {})), **said))
+
+
+def get_code(browser: APIClient, idp: SamlIdp, **said: Any) -> str:
+    return told(sign_in(browser, idp, CHALLENGED | {"next": "/welcome"}, **said))["code"]
+
+
+def refused_by(response: Any) -> str:
+    """Return the check that failed, of an answer that went back to where it began with no more than a reference."""
+    said = told(response)
+    assert said["error"] == "sso_failed" and "code" not in said and "spatialflow_refresh" not in response.cookies
+    attempt = SamlAttempt.objects.get(reference=said["reference"])
+    assert not attempt.succeeded
+    return attempt.failed_check
+
+
+def signed_in_by_saml() -> list[str]:
+    """Return the addresses of the sign-ins that a provider began."""
+    return list(SignIn.objects.filter(method="saml").values_list("user__email", flat=True))
