@@ -3,12 +3,15 @@ way.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from accounts.models import AuditEvent
+from accounts.principal import Client
+from accounts.tokens import issue
 from sso.models import IdentityProvider
-from tests.support.cast import Actor
+from tests.support.cast import Actor, bearer
 from tests.support.saml_idp import certificate
 
 CONFIG = "/api/v1/workspaces/saml-config"
@@ -114,3 +117,9 @@ def entities(*members: str) -> str:
 
 def serving() -> IdentityProvider:
     return IdentityProvider.objects.get(state=IdentityProvider.State.SERVING)
+
+
+def signed_in_by(actor: Actor, method: str) -> Actor:
+    """Return the same person, signed in to their workspace by another way."""
+    pair = issue(actor.membership, method, Client("192.0.2.9", "another browser"))
+    return replace(actor, pair=pair, client=bearer(pair.access_token))
