@@ -258,12 +258,24 @@ class Message:
 
     def encrypt(self, root: Any, assertion: Any) -> None:
         """Put an EncryptedAssertion in the assertion's place."""
-        box = etree.SubElement(root, f"{{{NS['saml']}}}EncryptedAssertion")
+        template, context = self._encryption(root, assertion)
+        template.getparent().append(assertion)
+        context.encrypt_xml(template, assertion)
+
+    def encrypt_bytes(self, root: Any, assertion: Any, plain: bytes) -> None:
+        """Put an EncryptedAssertion in the assertion's place that is of any bytes."""
+        template, context = self._encryption(root, assertion)
+        context.encrypt_binary(template, plain)
+
+    def _encryption(self, root: Any, assertion: Any) -> tuple[Any, Any]:
+        """Return an empty EncryptedData, in its box in the assertion's place, and what fills it."""
+        assert self.encrypt_for
+        box = etree.Element(f"{{{NS['saml']}}}EncryptedAssertion")
         root.replace(assertion, box)
-        box.append(assertion)
         template = xmlsec.template.encrypted_data_create(
             box, getattr(xmlsec.Transform, self.cipher), type=xmlsec.EncryptionType.ELEMENT, ns="xenc"
         )
+        box.append(template)
         xmlsec.template.encrypted_data_ensure_cipher_value(template)
         key_info = xmlsec.template.encrypted_data_ensure_key_info(template, ns="ds")
         wrapped = xmlsec.template.add_encrypted_key(key_info, getattr(xmlsec.Transform, self.key_transport))
@@ -273,7 +285,7 @@ class Message:
         context = xmlsec.EncryptionContext(manager)
         bits = int("".join(filter(str.isdigit, self.cipher.partition("_")[0])))
         context.key = xmlsec.Key.generate(xmlsec.KeyData.AES, bits, xmlsec.KeyDataType.SESSION)
-        context.encrypt_xml(template, assertion)
+        return template, context
 
 
 # --- Who says it
