@@ -69,18 +69,22 @@ class RealProvider(str):
         """Let it answer so from its next request on."""
         write_json(self.folder, self, Answers(**changes))  # type: ignore[arg-type]
 
-    def know(self, service_metadata: bytes) -> None:
-        """Give it the service's metadata, as an administrator does."""
-        replace(self.folder / "sp.xml", service_metadata)
+    def fetch(self, service_metadata_url: str) -> None:
+        """Let it know the service by the metadata there, as its administrator does."""
+        replace(self.folder / "sp.xml", read(service_metadata_url))
 
     def metadata(self) -> bytes:
-        with urlopen(self.metadata_url, timeout=10) as answer:  # noqa: S310 - our own provider
-            read: bytes = answer.read()
-            return read
+        return read(self.metadata_url)
 
     def log_in(self, page: Page, person: Person, password: str = "") -> None:
         """Fill in the provider's page, whose answer then leads on."""
         self.fill_in(page, person.user, password or person.password)
+
+
+def read(url: str) -> bytes:
+    with urlopen(url, timeout=10) as answer:  # noqa: S310 - servers of our own
+        content: bytes = answer.read()
+        return content
 
 
 def write_json(folder: Path, base_url: str, answers: Answers) -> None:

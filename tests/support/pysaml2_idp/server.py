@@ -1,6 +1,6 @@
 """pysaml2's identity provider on loopback: its server, with the few pages that it leaves to whoever uses it.
 
-`python -m tests.support.pysaml2_idp FOLDER PORT` serves it; `pysaml2_idp()` runs that in a process of its own.
+`python -m tests.support.pysaml2_idp.server FOLDER PORT` serves it.
 """
 
 import html
@@ -8,9 +8,7 @@ import json
 import secrets
 import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from http.cookies import SimpleCookie
@@ -20,7 +18,6 @@ from threading import Lock
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from playwright.sync_api import Page
 from saml2 import BINDING_HTTP_POST, BINDING_HTTP_REDIRECT
 from saml2.authn_context import PASSWORDPROTECTEDTRANSPORT
 from saml2.config import IdPConfig
@@ -30,53 +27,14 @@ from saml2.server import Server
 from saml2.sigver import get_pem_wrapped_unwrapped, make_temp, pre_encryption_part
 from saml2.xmldsig import DIGEST_SHA256, SIG_RSA_SHA256
 
-from tests.support.launch import first_that_starts, start, status_of, stop, wait_until
-from tests.support.real_providers import PERSISTENT, RealProvider, make_keys
+from tests.support.pysaml2_idp import WRONG_PASSWORD
+from tests.support.real_providers import PERSISTENT
 
 SESSION_KEYS = {  # what xmlsec1 calls the keys of these ciphers
     "http://www.w3.org/2001/04/xmlenc#tripledes-cbc": "des-192",
     "http://www.w3.org/2001/04/xmlenc#aes256-cbc": "aes-256",
     "http://www.w3.org/2009/xmlenc11#aes256-gcm": "aes-256",
 }
-WRONG_PASSWORD = "Wrong user name or password."
-
-
-@contextmanager
-def pysaml2_idp() -> Iterator[RealProvider]:
-    """Run it on a free port of 127.0.0.1 with keys of its own; it knows no service yet."""
-    with tempfile.TemporaryDirectory(prefix="pysaml2-idp-") as name:
-        folder = Path(name)
-        make_keys(folder)
-        log = folder / "server.log"
-
-        def started_on(port: int) -> RealProvider:
-            provider = RealProvider(f"http://127.0.0.1:{port}")
-            provider.folder, provider.name, provider.log = folder, "pysaml2", log
-            provider.metadata_url, provider.logout_url = f"{provider}/metadata", f"{provider}/logout"
-            provider.attributes = {  # urn:oid names, as universities use them
-                "email": "urn:oid:0.9.2342.19200300.100.1.3",
-                "first_name": "urn:oid:2.5.4.42",
-                "last_name": "urn:oid:2.5.4.4",
-            }
-            provider.fill_in, provider.complaint = fill_in, WRONG_PASSWORD
-            provider.answer()
-            command = [sys.executable, "-m", "tests.support.pysaml2_idp", str(folder), str(port)]
-            with log.open("wb") as output:
-                provider.process = start(command, output=output.fileno())
-            wait_until(lambda: status_of(port, "/metadata") == 200, provider.process, "pysaml2's identity provider")
-            return provider
-
-        provider = first_that_starts(started_on, log)
-        try:
-            yield provider
-        finally:
-            stop(provider.process)
-
-
-def fill_in(page: Page, user: str, password: str) -> None:
-    page.fill("input[name=user]", user)
-    page.fill("input[name=password]", password)
-    page.click("button")
 
 
 class IdpServer(Server):
