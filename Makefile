@@ -12,7 +12,7 @@ $(shell rm -f $(VENV)/.made)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench bench-audit
+.PHONY: help run test lint format bench bench-audit vendor
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -41,6 +41,13 @@ bench: $(VENV)/.run-requirements ## measure the service on this machine: two min
 
 bench-audit: $(VENV)/.run-requirements ## measure how many events the audit trail takes, and verify its chain: half a minute
 	@exec $(PY) -m bench.audit $(ARGS)
+
+vendor: ## copy the third-party files that the dashboard serves, with their licences, from their npm packages
+	@command -v npm >/dev/null || { echo "npm is needed: install the Debian package npm." >&2; exit 1; }
+	@folder=$$(mktemp -d) && cp package.json $$folder && npm install --prefix $$folder --ignore-scripts --no-audit --no-fund --silent && \
+	rm -rf dashboard/static/vendor && mkdir -p dashboard/static/vendor/pico && \
+	cp $$folder/node_modules/@picocss/pico/LICENSE.md $$folder/node_modules/@picocss/pico/css/pico.min.css dashboard/static/vendor/pico && \
+	rm -rf $$folder
 
 format: $(VENV)/.dev-requirements ## let ruff put the code in order
 	$(PY) -m ruff check --fix .

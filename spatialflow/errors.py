@@ -16,7 +16,8 @@ from django.core.exceptions import (
     SuspiciousOperation,
 )
 from django.db import DatabaseError, InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template import loader
 from rest_framework import exceptions, serializers, status
 from rest_framework.response import Response
 
@@ -162,21 +163,34 @@ def _code(error: exceptions.APIException) -> str:
     return str(error.get_codes()) if isinstance(error.detail, str) else str(error.default_code)
 
 
-# Answers outside the API views: Django calls these for unknown URLs, bad Host headers and crashes in middleware.
+# Answers outside the views: Django calls these for unknown URLs, bad Host headers and crashes in middleware. Programs
+# get JSON, people a page; a page for people must not need a database or a session, which may be what is broken.
 
 
-def not_found(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
-    return JsonResponse({"detail": "There is nothing at this address.", "error_code": "not_found"}, status=404)
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return _answer(request, 404, "not_found", "There is nothing at this address.")
 
 
-def bad_request(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
-    return JsonResponse({"detail": "The request is malformed.", "error_code": "malformed_request"}, status=400)
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return _answer(request, 400, "malformed_request", "The request is malformed.")
 
 
-def permission_denied(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
-    return JsonResponse({"detail": "Insufficient permissions.", "error_code": "insufficient_permissions"}, status=403)
+def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return _answer(request, 403, "insufficient_permissions", "Insufficient permissions.")
 
 
-def server_error(request: HttpRequest) -> JsonResponse:
-    body = {"detail": "The service failed to answer this request; it has been logged.", "error_code": "internal_error"}
-    return JsonResponse(body, status=500)
+def server_error(request: HttpRequest) -> HttpResponse:
+    return _answer(request, 500, "internal_error", "The service failed to answer this request; it has been logged.")
+
+
+def form_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a form that another site sent, or that was open for longer than its cookie."""
+    sentence = "This form is too old, or it was not sent from here. Go back, load the page again and send it again."
+    return _answer(request, 403, "form_refused", sentence)
+
+
+def _answer(request: HttpRequest, status_code: int, code: str, sentence: str) -> HttpResponse:
+    if request.path == "/api" or request.path.startswith("/api/"):
+        return JsonResponse({"detail": sentence, "error_code": code}, status=status_code)
+    page = loader.render_to_string("error.html", {"status": status_code, "sentence": sentence})
+    return HttpResponse(page, status=status_code, headers={"Cache-Control": "no-store"})

@@ -92,7 +92,9 @@ STARTED_WITH_THE_SERVER = ["accounts.outbox.start_delivery_thread"]  # called on
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django_htmx",
     "corsheaders",
     "rest_framework",
     "drf_spectacular",
@@ -103,6 +105,7 @@ INSTALLED_APPS = [
     "apikeys",
     "sso",
     "geofences",
+    "dashboard",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -111,9 +114,23 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django.middleware.common.CommonMiddleware",  # refuses foreign Host headers
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "dashboard.middleware.PageSessionMiddleware",
+    "dashboard.middleware.PageCsrfMiddleware",
+    "dashboard.middleware.PageMessageMiddleware",
     "spatialflow.api.SlashlessPathMiddleware",
 ]
-TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
 STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True  # files are served from the packages they come in; no collecting step
 USE_TZ = True
@@ -171,6 +188,8 @@ REFRESH_TOKEN_LIFETIME = timedelta(
     seconds=env.int("REFRESH_TOKEN_LIFETIME", 30 * 86400, minimum=3600, maximum=30 * 86400)
 )
 REFRESH_GRACE_LIFETIME = timedelta(seconds=10)
+DASHBOARD_LIFETIME = env.int("DASHBOARD_LIFETIME", 7 * 86400, minimum=3600, maximum=30 * 86400)
+DASHBOARD_IDLE_LIFETIME = env.int("DASHBOARD_IDLE_LIFETIME", 12 * 3600, minimum=300, maximum=30 * 86400)
 SIMPLE_JWT = {"TOKEN_TYPE_CLAIM": "typ", "USER_ID_CLAIM": "sub", "LEEWAY": 0}
 
 # --- Signing in by Google and Apple (sso/providers.py): without client ids, and the keys that belong to them, there is
@@ -213,7 +232,17 @@ SECURE_SSL_REDIRECT = (
     False  # the proxy redirects; an API that answers http with a redirect teaches clients to send keys there
 )
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
+# Django's session is the dashboard's alone. It names a sign-in, which the database knows, so it needs no table. A
+# cookie named __Host- comes from this very host, over https (or from localhost).
+SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+SESSION_COOKIE_NAME = "__Host-session"
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = DASHBOARD_LIFETIME
+CSRF_COOKIE_NAME = "__Host-csrf"
+CSRF_FAILURE_VIEW = "spatialflow.errors.form_refused"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

@@ -12,6 +12,7 @@ urlpatterns = [
     path("api/v1/", include("apikeys.urls")),
     path("api/v1/", include("sso.urls")),
     path("api/v1/", include("geofences.urls")),
+    path("", include("dashboard.urls")),
 ]
 
 handler400 = "spatialflow.errors.bad_request"

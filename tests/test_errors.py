@@ -85,7 +85,7 @@ def test_junk_on_every_path_and_method_is_never_a_crash(alice, junk):
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/api", "/api/", "/api/v1", "/api/v1/nothing", "/api/v1/geofences//", "/api/v2/health", "/nul%00", "/%ff"],
+    ["/api", "/api/", "/api/v1", "/api/v1/nothing", "/api/v1/geofences//", "/api/v2/health", "/api/%00", "/api/%ff"],
 )
 def test_an_unknown_address_is_a_404_in_json(anyone, db, path):
     for method in METHODS:
@@ -93,6 +93,15 @@ def test_an_unknown_address_is_a_404_in_json(anyone, db, path):
 
         assert response.status_code == 404
         assert_is_an_error(response)
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/nul%00", "/%ff", "/settings/nothing", "/sign-in/x"])
+def test_an_unknown_page_is_a_404_for_people(anyone, db, path):
+    for method in METHODS:
+        response = getattr(anyone, method)(path)
+
+        assert (response.status_code, response["Content-Type"]) == (404, "text/html; charset=utf-8")
+        assert method == "head" or b"There is nothing here" in response.content
 
 
 def test_a_wrong_method_is_a_405_that_names_the_right_ones(alice):

@@ -1,0 +1,36 @@
+"""Where one can go in the dashboard; what somebody may not see is not offered."""
+
+from dataclasses import dataclass
+
+from accounts.principal import Principal
+from accounts.scopes import ACCOUNT_OWN, ACCOUNT_READ, API_KEYS_READ
+
+
+@dataclass(frozen=True)
+class Place:
+    """One entry of the navigation."""
+
+    path: str
+    name: str
+    icon: str
+    scope: str
+    group: str
+    is_here: bool = False
+
+
+PLACES = [
+    Place("/settings/api-keys", "API keys", "key", API_KEYS_READ, "Workspace"),
+    Place("/settings/sign-ins", "Sign-ins", "devices", ACCOUNT_READ, "You"),
+    Place("/settings/security", "Security", "shield", ACCOUNT_READ, "You"),
+    Place("/settings/profile", "Profile", "person", ACCOUNT_OWN, "You"),
+]
+
+
+def navigation(path: str, principal: Principal | None) -> dict[str, list[Place]]:
+    """Return the places that the principal may go to, by group; the one they are at is marked."""
+    groups: dict[str, list[Place]] = {}
+    for place in PLACES:
+        if principal is not None and place.scope in principal.scopes:
+            here = path == place.path or path.startswith(f"{place.path}/")
+            groups.setdefault(place.group, []).append(Place(**{**place.__dict__, "is_here": here}))
+    return groups

@@ -1,0 +1,145 @@
+"""What every page shares: who is there, what they may do, and how a refusal of the domain code is shown.
+
+Pages hold no logic of their own: they read a form with the API's serializers and call the functions that the API calls.
+Those raise the same errors, which stand in the form here, next to their field where they are about one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views import View
+from rest_framework import serializers
+from rest_framework.exceptions import APIException, ValidationError
+
+from accounts.permissions import HasScope
+from accounts.usage import charge_credential
+from dashboard import session
+from dashboard.navigation import navigation
+from spatialflow.errors import validation_response
+from sso.destinations import PATH
+
+
+@dataclass
+class Form:
+    """A form as it is shown: what was typed, and what is wrong with it by field; `problem` is about the whole."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    errors: dict[str, list[str]] = field(default_factory=dict)
+    problem: str = ""
+
+    def getlist(self, name: str) -> list[str]:
+        """Return the several values of a field, of a request's form as of a plain mapping."""
+        if hasattr(self.values, "getlist"):
+            return list(self.values.getlist(name))
+        return list(self.values.get(name, []))
+
+
+class Page(View):
+    """A page for whoever is signed in. `scopes` says for each method what it takes, as in the API's views; a page
+    that is for everybody sets `is_public`.
+
+    Answers: 302 to the sign-in for nobody, 403 with the reason without the scope, 429 beyond the plan's limit.
+    """
+
+    is_public: ClassVar[bool] = False
+    scopes: ClassVar[dict[str, str]] = {}
+    template: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        request.auth = session.find_principal(request)
+        if request.auth is None and not self.is_public:
+            return to_sign_in(request)
+        try:
+            if not self.is_public:
+                charge_credential(request, request.auth)
+                HasScope().has_permission(request, self)
+            return self.kept_private(super().dispatch(request, *args, **kwargs))
+        except APIException as refusal:
+            return self.kept_private(refused(request, refusal))
+
+    @staticmethod
+    def kept_private(response: HttpResponseBase) -> HttpResponseBase:
+        response.setdefault("Cache-Control", "no-store")
+        return response
+
+    def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
+        """Return what the template needs beside the shell; subclasses say."""
+        return {}
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self.show(request, **kwargs)
+
+    def show(self, request: HttpRequest, form: Form | None = None, status: int = 200, **kwargs: Any) -> HttpResponse:
+        context = {"form": form or Form(), "title": self.title, **self.context(request, **kwargs)}
+        return render(request, self.template, shell(request) | context, status=status)
+
+
+class FormPage(Page):
+    """A page with a form. `submit` carries it out and returns where to go; what it raises is shown in the form."""
+
+    def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        raise NotImplementedError
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return self.submit(request, **kwargs)
+        except APIException as refusal:
+            form, status = form_of(request.POST, refusal)
+            return with_headers(self.show(request, form, status, **kwargs), request, refusal)
+
+
+def with_headers(response: HttpResponse, request: HttpRequest, refusal: APIException) -> HttpResponse:
+    """Return the response with what a refusal of the API carries: above all how long to wait."""
+    for name, value in {**getattr(request, "rate_limit_headers", {}), **getattr(refusal, "headers", {})}.items():
+        if name != "WWW-Authenticate":  # a browser would ask for a credential of its own
+            response[name] = value
+    return response
+
+
+def form_of(values: Mapping[str, Any], refusal: APIException) -> tuple[Form, int]:
+    """Return the form that shows a refusal, and its status."""
+    if isinstance(refusal, ValidationError):
+        errors = validation_response(refusal.detail).data["details"]
+        return Form(values, errors, " ".join(errors.pop("body", []))), 422
+    return Form(values, problem=str(refusal.detail)), refusal.status_code
+
+
+def validated(serializer: type[serializers.Serializer], data: Any, **context: Any) -> dict[str, Any]:
+    """Return the validated members of a form, read by a serializer of the API. Raises the 422 that names the fields."""
+    reader = serializer(data=data, context=context)
+    reader.is_valid(raise_exception=True)
+    read: dict[str, Any] = reader.validated_data
+    return read
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """Return what the frame around a page shows: who is there, in which workspace, and where one can go."""
+    principal = getattr(request, "auth", None)
+    return {"principal": principal, "navigation": navigation(request.path, principal)}
+
+
+def to_sign_in(request: HttpRequest) -> HttpResponse:
+    """Send somebody who is not signed in to the sign-in, and back to the page they asked for afterwards."""
+    wanted = request.get_full_path() if request.method == "GET" else "/"
+    return redirect(f"/sign-in?{urlencode({'next': wanted})}" if wanted != "/" else "/sign-in")
+
+
+def refused(request: HttpRequest, refusal: APIException) -> HttpResponse:
+    """Return the page that says why something cannot be shown or done."""
+    if isinstance(refusal, ValidationError):
+        sentence, status = validation_response(refusal.detail).data["detail"], 422
+    else:
+        sentence, status = str(refusal.detail), refusal.status_code
+    context = {"title": "Not possible", "sentence": sentence, "status": status}
+    response = render(request, "dashboard/refused.html", shell(request) | context, status=status)
+    return with_headers(response, request, refusal)
+
+
+def own_path(text: str) -> str:
+    """Return the path of a page of ours that `text` names, or the front page: never another site's."""
+    return text if PATH.fullmatch(text) and not text.startswith("/api/") else "/"

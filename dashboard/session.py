@@ -1,0 +1,90 @@
+"""The dashboard's session: one sign-in, kept in a signed cookie that scripts cannot read.
+
+The cookie names the sign-in as an access token would, and every page asks the database whether that still lives
+(accounts/authentication.py). So signing out, a removal or a new password end a session on its next page, whatever
+copies of the cookie there are.
+"""
+
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.middleware.csrf import rotate_token
+
+from accounts.authentication import authenticate_sign_in
+from accounts.principal import Principal
+from accounts.tokens import AccessToken, InvalidToken, TokenPair
+
+SEEN_EVERY = 60  # seconds; more often the cookie is not written anew
+FRESH_FOR = 15 * 60  # seconds that a proof of who is there counts as fresh
+
+
+@dataclass(frozen=True)
+class SignInName:
+    """What names a sign-in to the one query that finds its principal, as an access token does."""
+
+    sid: uuid.UUID
+    sub: uuid.UUID
+    wid: uuid.UUID
+    switched_at: datetime | None
+
+
+def begin(request: HttpRequest, pair: TokenPair) -> None:
+    """Let the browser be signed in by a new sign-in: a new session, so that nobody can have prepared it."""
+    request.session.flush()
+    rotate_token(request)
+    name_sign_in(request, pair)
+    now = int(time.time())
+    request.session.update({"began_at": now, "seen_at": now, "proven_at": now})
+
+
+def name_sign_in(request: HttpRequest, pair: TokenPair) -> None:
+    """Keep which sign-in the session is of, in which workspace: at its beginning and after a switch."""
+    token = AccessToken.read(pair.access_token)
+    moved = token.switched_at.isoformat() if token.switched_at else None
+    request.session["sign_in"] = [str(token.sid), str(token.sub), str(token.wid), moved]
+
+
+def find_principal(request: HttpRequest) -> Principal | None:
+    """Return who is signed in, or None: nobody, not any more, or idle for too long. One query."""
+    name = _name(request.session.get("sign_in"))
+    if name is None:
+        return None
+    now = int(time.time())
+    seen_at, began_at = request.session.get("seen_at", 0), request.session.get("began_at", 0)
+    is_over = now - seen_at > settings.DASHBOARD_IDLE_LIFETIME or now - began_at > settings.DASHBOARD_LIFETIME
+    try:
+        principal, _ = authenticate_sign_in(name)
+    except InvalidToken:
+        return None
+    if is_over:
+        return None
+    if now - seen_at >= SEEN_EVERY:
+        request.session["seen_at"] = now
+    return principal
+
+
+def _name(kept: Any) -> SignInName | None:
+    if kept is None:
+        return None
+    sid, sub, wid, switched_at = kept
+    moved = datetime.fromisoformat(switched_at) if switched_at else None
+    return SignInName(uuid.UUID(sid), uuid.UUID(sub), uuid.UUID(wid), moved)
+
+
+def is_fresh(request: HttpRequest) -> bool:
+    """Return whether whoever is there has proven who they are within the last FRESH_FOR seconds."""
+    return time.time() - request.session.get("proven_at", 0) <= FRESH_FOR
+
+
+def freshen(request: HttpRequest) -> None:
+    """Note that the person at the browser has just proven again who they are."""
+    request.session["proven_at"] = int(time.time())
+
+
+def end(request: HttpRequest) -> None:
+    request.session.flush()

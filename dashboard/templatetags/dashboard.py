@@ -1,0 +1,87 @@
+"""How forms, moments and icons are written in the dashboard's pages."""
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.templatetags.static import static
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.timezone import now
+
+register = template.Library()
+
+
+@register.inclusion_tag("dashboard/field.html")
+def field(form: Any, name: str, label: str, kind: str = "text", **more: Any) -> dict[str, Any]:
+    """Show one field: label, input, help, and what is wrong with it, which assistive technology reads with it.
+
+    `kind` is an input's type, `textarea` or `select` (with `options`, pairs of value and text). `value` stands in where
+    nothing was typed yet. Anything else becomes an attribute of the input; `True` one without a value.
+    """
+    errors = form.errors.get(name, [])
+    help_text, optional = more.pop("help", ""), more.pop("optional", False)
+    initial, options, rows = more.pop("value", ""), more.pop("options", []), more.pop("rows", 3)
+    described = " ".join(
+        f"id_{name}-{part}" for part, is_there in (("help", help_text), ("errors", errors)) if is_there
+    )
+    attributes = {**more, "aria_describedby": described or None, "aria_invalid": "true" if errors else None}
+    if not optional:
+        attributes["required"] = True
+    return {
+        "id": f"id_{name}",
+        "name": name,
+        "label": label,
+        "kind": kind,
+        "value": form.values.get(name, initial),
+        "options": options,
+        "rows": rows,
+        "help": help_text,
+        "optional": optional,
+        "errors": errors,
+        "attributes": _attributes(attributes),
+    }
+
+
+def _attributes(attributes: dict[str, Any]) -> SafeString:
+    given = {name.replace("_", "-"): value for name, value in attributes.items() if value not in (None, False)}
+    plain = format_html_join("", " {}", ((name,) for name, value in given.items() if value is True))
+    valued = format_html_join("", ' {}="{}"', ((name, value) for name, value in given.items() if value is not True))
+    return plain + valued
+
+
+@register.inclusion_tag("dashboard/problem.html")
+def problem(form: Any) -> dict[str, Any]:
+    """Show what is wrong with a form as a whole, and that fields are marked."""
+    return {"form": form}
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """Show one of our icons; it is decoration, the word beside it says the same."""
+    return format_html(
+        '<svg class="icon" aria-hidden="true"><use href="{}#{}"/></svg>', static("dashboard/icons.svg"), name
+    )
+
+
+UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
+
+
+@register.filter
+def ago(moment: datetime | None) -> SafeString | str:
+    """Show a moment as how far it is from now, with the exact time in UTC for whoever points at it."""
+    if moment is None:
+        return "never"
+    seconds = (now() - moment).total_seconds()
+    distance = abs(seconds)
+    for unit, length in UNITS:
+        if distance >= length:
+            count = int(distance // length)
+            words = f"{count} {unit}{'s' if count != 1 else ''}"
+            break
+    else:
+        words = "a moment"
+    text = f"{words} ago" if seconds >= 0 else f"in {words}"
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', moment.isoformat(), f"{moment:%Y-%m-%d %H:%M:%S} UTC", text
+    )
