@@ -2,6 +2,10 @@
 share.
 """
 
+import uuid
+from datetime import datetime
+from typing import Protocol
+
 from django.db import connection
 from rest_framework import status
 from rest_framework.authentication import BaseAuthentication
@@ -54,7 +58,20 @@ WHERE s.id = %(sid)s AND s.user_id = %(sub)s AND s.workspace_id = %(wid)s
 """  # noqa: S608
 
 
-def authenticate_sign_in(token: AccessToken | RefreshToken) -> tuple[Principal, Principal]:
+class NamesSignIn(Protocol):
+    """What names one sign-in: an access or refresh token, or the dashboard's session."""
+
+    @property
+    def sid(self) -> uuid.UUID: ...
+    @property
+    def sub(self) -> uuid.UUID: ...
+    @property
+    def wid(self) -> uuid.UUID: ...
+    @property
+    def switched_at(self) -> datetime | None: ...
+
+
+def authenticate_sign_in(token: NamesSignIn) -> tuple[Principal, Principal]:
     """Return the principal of the token's sign-in, as DRF wants it: for request.user and request.auth. One query."""
     with connection.cursor() as cursor:
         cursor.execute(
