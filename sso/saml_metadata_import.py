@@ -9,7 +9,6 @@ from rest_framework.serializers import ValidationError
 
 from accounts.models import Workspace
 from accounts.throttles import METADATA_FETCHES
-from spatialflow.errors import ApiError
 from sso.mail_saml import tell_owners
 from sso.models import IdentityProvider
 from sso.outbound import DocumentNotReadable, fetch_document
@@ -84,7 +83,7 @@ def reread(provider: IdentityProvider) -> None:
         return _note_problem(provider, str(problem))
     except ValidationError:
         return _note_problem(provider, "It holds an entity ID or an address that cannot be used.")
-    except ApiError as problem:
+    except DocumentNotReadable as problem:
         return _note_problem(provider, str(problem.detail))
     try:
         _take_over(provider, fields)

@@ -26,14 +26,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # The operations that the service does not have yet. Whoever builds one takes it out here and writes its test.
 NOT_YET = {
-    "auth.detect_method",
-    "auth.saml_acs",
-    "auth.saml_initiate",
-    "auth.saml_metadata",
-    "auth.sso_start",
-    "workspaces.delete_saml_config",
-    "workspaces.get_saml_config",
-    "workspaces.upsert_saml_config",
     "geofences.active_summary",
     "geofences.bulk_create",
     "geofences.list_groups",
