@@ -14,10 +14,11 @@ from rest_framework import status
 from rest_framework.request import Request
 
 from accounts.audit import Action, record, record_for
-from accounts.models import SignIn, User, WorkspaceDomain
+from accounts.models import SignIn, User, Workspace, WorkspaceDomain
 from accounts.models.domain import PROOF_GRACE
 from accounts.models.sign_in import SignInQuerySet
 from accounts.operations import OPERATOR
+from accounts.sso_requirement import demands_sso, end_overruled_sign_ins
 from spatialflow.errors import ApiError
 from sso.mail_saml import tell_owners
 from sso.models import LoginCode
@@ -82,7 +83,10 @@ def end_uncovered_sign_ins(workspace_id: uuid.UUID) -> int:
     """
     uncovered = list(_uncovered_people(workspace_id))
     LoginCode.objects.filter(workspace_id=workspace_id, provider__startswith="saml-", user_id__in=uncovered).delete()
-    return _saml_sign_ins(workspace_id).filter(user_id__in=uncovered).revoke("domain_lost")
+    theirs = _saml_sign_ins(workspace_id).filter(user_id__in=uncovered)
+    # Locked in one order, so that two who end sign-ins never wait in a circle.
+    ended = list(theirs.select_for_update(no_key=True).order_by("id").values_list("id", flat=True))
+    return SignIn.objects.filter(id__in=ended).revoke("domain_lost")
 
 
 def _uncovered_people(workspace_id: uuid.UUID) -> set[uuid.UUID]:
@@ -106,23 +110,40 @@ def _prove(claim: WorkspaceDomain, request: Request | None) -> str:
     unproven = WorkspaceDomain.objects.filter(id=claim.id, verified_at=None)
     try:
         with transaction.atomic():
+            workspace = _lock(claim)
             if unproven.update(verified_at=now, checked_at=now, lost_at=None):
-                _record(request, Action.DOMAIN_PROVEN, "The proof of a domain was found in the DNS.", claim)
+                ended = _apply_demand(workspace)
+                what = "The proof of a domain was found in the DNS."
+                _record(request, Action.DOMAIN_PROVEN, what, claim, sign_ins_ended=ended)
     except IntegrityError:  # another workspace has proven it, perhaps at this very moment
         raise DomainTaken() from None
     return "proven"
 
 
 def _restore(claim: WorkspaceDomain, request: Request | None) -> str:
-    now = timezone.now()
     proven = WorkspaceDomain.objects.filter(id=claim.id, verified_at__isnull=False)
-    proven.update(checked_at=now)
     with transaction.atomic():
+        workspace = _lock(claim)
+        proven.update(checked_at=timezone.now())
         if not proven.filter(lost_at__isnull=False).update(lost_at=None):
             return "proven"
+        ended = _apply_demand(workspace)  # there are some where the grace was over and nobody had noticed
         tell_owners(claim.workspace_id, "domain_proof_found", domain=claim.domain)
-        _record(request, Action.DOMAIN_PROVEN, "The lost proof of a domain is back in the DNS.", claim)
+        what = "The lost proof of a domain is back in the DNS."
+        _record(request, Action.DOMAIN_PROVEN, what, claim, sign_ins_ended=ended)
     return "restored"
+
+
+def _lock(claim: WorkspaceDomain) -> Workspace:
+    """Let nobody begin or end to require single sign-on until the transaction is over."""
+    return Workspace.objects.select_for_update(no_key=True).get(id=claim.workspace_id)
+
+
+def _apply_demand(workspace: Workspace) -> int:
+    """Where the workspace requires single sign-on, it does so of one domain more: end what its people signed in to by
+    other ways, and return how many sign-ins that were.
+    """
+    return end_overruled_sign_ins(workspace.id) if demands_sso(workspace) else 0
 
 
 def _miss(claim: WorkspaceDomain, request: Request | None) -> str:

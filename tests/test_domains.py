@@ -185,12 +185,28 @@ def test_a_domain_is_proven_by_its_record(alice, dns):
         },
     )
     assert row.verified_at and row.checked_at and row.lost_at is None
-    assert trail() == [("domain.added", {"domain": "acme.test"}), ("domain.proven", {"domain": "acme.test"})]
+    assert trail() == [
+        ("domain.added", {"domain": "acme.test"}),
+        ("domain.proven", {"domain": "acme.test", "sign_ins_ended": 0}),
+    ]
     assert covers(alice.workspace.id, "bob@acme.test")
     assert dns.asked == [("udp", CHALLENGE)] * 2
 
     assert verify(alice, claimed).json()["outcome"] == "proven"  # again, and nothing more
     assert len(trail()) == 2
+
+
+@pytest.mark.parametrize("is_required", [True, False])
+def test_where_single_sign_on_is_required_a_proven_domain_ends_other_sign_ins(alice, bob, carol, dns, is_required):
+    move_away(alice), move_away(carol)
+    Workspace.objects.filter(id=alice.workspace.id).update(requires_sso=is_required)
+
+    prove(alice, dns)
+
+    works = [actor.client.get("/api/v1/auth/me").status_code for actor in (alice, bob, carol)]
+    assert works == [200, 401 if is_required else 200, 200]
+    assert SignIn.objects.get(id=bob.sign_in_id).revoked_reason == ("sso_required" if is_required else "")
+    assert trail()[-1][1]["sign_ins_ended"] == is_required
 
 
 @pytest.mark.parametrize(

@@ -350,6 +350,41 @@ def test_one_that_fails_stops_no_other(alice, mallory, dns, caplog):
     assert "_warn_of_certificate of <IdentityProvider: serving identity provider of" in caplog.text
 
 
+# --- Metadata
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_read"),
+    [
+        ({}, True),
+        ({"metadata_read_at": timezone.now() - timedelta(hours=21)}, True),
+        ({"metadata_read_at": timezone.now() - timedelta(hours=19)}, False),
+        ({"metadata_url": ""}, False),
+        ({"state": "staged"}, True),
+        ({"state": "former"}, False),
+        ({"is_enabled": False}, True),
+    ],
+    ids=["never", "yesterday", "today", "no-address", "staged", "former", "disabled"],
+)
+def test_metadata_is_read_once_a_day(alice, fields, is_read):
+    """Here at an address that is refused; what a reading does is in tests/test_saml_config_metadata.py."""
+    a_provider(alice.workspace, [certificate(90 * DAY)], **{"metadata_url": "https://127.0.0.1:9/metadata", **fields})
+
+    lines = maintain()
+
+    assert [line.startswith("acme: metadata not taken: ") for line in lines] == [True] * is_read
+    assert bool(IdentityProvider.objects.get().metadata_problem) is is_read
+    assert len(delivered()) == is_read
+
+
+@pytest.mark.parametrize("changes", [{"plan": "team"}, {"suspended_at": timezone.now()}])
+def test_metadata_of_workspaces_without_single_sign_on_is_not_read(alice, changes):
+    a_provider(alice.workspace, [certificate(90 * DAY)], metadata_url="https://127.0.0.1:9/metadata")
+    Workspace.objects.update(**changes)
+
+    assert maintain() == []
+
+
 # --- What has expired
 
 
