@@ -3,6 +3,7 @@
 from rest_framework import serializers
 
 from accounts.serializers.fields import EmailAddressField
+from spatialflow.errors import ErrorSerializer
 from sso.serializers.web import Text
 
 
@@ -47,7 +48,7 @@ class AnswerSerializer(serializers.Serializer):
     RelayState = serializers.CharField(required=False)
 
 
-class SsoFailedSerializer(serializers.Serializer):
-    detail = serializers.CharField()
-    error_code = serializers.CharField()
-    reference = serializers.CharField()
+class SsoFailedSerializer(ErrorSerializer):
+    """Without a reference where the form cannot be read."""
+
+    reference = serializers.CharField(required=False)
