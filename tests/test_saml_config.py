@@ -146,6 +146,7 @@ def test_what_get_answers_put_takes_back_without_a_change(alice):
         ("certificate", "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----", "base64"),
         ("covered_domain", "no domain", "behind the @"),
         ("covered_domain", "gmail.com", "Anybody"),
+        ("covered_domain", {}, "string"),
         ("is_enabled", "perhaps", "boolean"),
     ],
 )

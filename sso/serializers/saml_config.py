@@ -48,8 +48,9 @@ class DomainField(serializers.CharField):
     """A mail domain in any spelling; what comes out is its canonical form."""
 
     def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
         try:
-            return canonical_domain(super().to_internal_value(data))
+            return canonical_domain(text)
         except serializers.ValidationError as problem:
             raise serializers.ValidationError(problem.detail["domain"]) from None
 
