@@ -15,22 +15,21 @@ from rest_framework import status
 from rest_framework.request import Request
 
 from accounts.audit import Action, Person, record, record_for
-from accounts.invitation_pages import read_page
 from accounts.mail import link
 from accounts.mailed_tokens import digest
+from accounts.members import lock_caller
 from accounts.models import Invitation, Membership, User, Workspace
 from accounts.models.workspace import InvitationQuerySet
 from accounts.outbox import enqueue
 from accounts.permissions import InsufficientPermissions
 from accounts.principal import Client, Principal
 from accounts.scopes import INVITATIONS_WRITE, ROLE_SCOPES, Role
-from accounts.throttles import INVITATION_BATCHES, INVITATION_RESENDS, INVITATIONS
+from accounts.throttles import INVITATION_RESENDS, INVITATIONS
 from spatialflow.api import read_id
 from spatialflow.errors import ApiError, Conflict, NotFound
 
 LIFETIME = timedelta(hours=168)
 MAX_LIFETIME_LEFT = timedelta(days=90)
-MAX_BATCH = 200
 
 NOT_PENDING = {
     "accepted": ("This invitation was accepted already; its person can sign in.", "invitation_used"),
@@ -93,17 +92,20 @@ def invite(request: Request, email: str, role: str) -> Issued:
     Raises `InsufficientPermissions`, `SelfInvitation`, `AlreadyMember`, and then `Throttled`.
     """
     principal = request.auth
-    _refuse_unverified(principal)
-    _refuse_foreign_role(principal, role)
+    refuse_unverified(principal)
+    refuse_foreign_role(principal.role, role)
     if email == principal.email:
         raise SelfInvitation()
     if Membership.objects.filter(workspace_id=principal.workspace_id, user__email=email).exists():
         raise AlreadyMember()
+    _refuse_replacing(principal.workspace_id, email, principal.role)
     INVITATIONS.charge(request, str(principal.user_id))
     with transaction.atomic():
-        _lock(principal.workspace_id)
+        caller = lock_caller(request, INVITATIONS_WRITE)
+        refuse_foreign_role(caller.role, role)
+        _refuse_replacing(principal.workspace_id, email, caller.role)
         _open(principal.workspace_id).filter(email=email).update(revoked_at=timezone.now())
-        issued = _issue(principal.get_user(), principal.workspace_id, email, role)
+        issued = _issue(caller.user, principal.workspace_id, email, role)
         _record(request, Action.INVITATION_CREATED, "Invitation sent.", issued.invitation, role=role)
     return issued
 
@@ -114,100 +116,16 @@ def resend(request: Request, invite_id: str) -> Issued:
     Raises `NotFound`, `InsufficientPermissions`, `NotPending`, and then `Throttled`.
     """
     principal = request.auth
-    _refuse_unverified(principal)
+    refuse_unverified(principal)
     invitation = get_invitation(principal, invite_id)
-    _refuse_resending(principal, invitation)
+    refuse_resending(principal.role, invitation)
     INVITATION_RESENDS.charge(request, str(principal.user_id))
     with transaction.atomic():
-        _lock(principal.workspace_id)
-        issued = _replace(principal.get_user(), invitation)
-        _record_resent(request, invitation, issued)
+        caller = lock_caller(request, INVITATIONS_WRITE)
+        refuse_foreign_role(caller.role, invitation.role)
+        issued = replace(caller.user, invitation)
+        record_resent(request, invitation, issued)
     return issued
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a batch did with one invitation: its successor, or why there is none."""
-
-    invitation_id: str
-    issued: Issued | None = None
-    refusal: ApiError | None = None
-
-
-@dataclass(frozen=True)
-class Batch:
-    outcomes: list[Outcome]
-    next_cursor: str | None = None
-    remaining_count: int = 0
-
-
-def resend_many(request: Request, invitation_ids: list[str] | None, before: str | None) -> Batch:
-    """Resend the named invitations, or else the next page of pending ones, newest first, after the cursor `before`.
-
-    A row that cannot be resent is reported and does not stop the others. One charge for all, and none when no row can
-    be resent. Successors are newer than every cursor, so a walk never meets them and reaches the oldest row. Raises
-    `InsufficientPermissions`, `InvalidCursor`, `Throttled`.
-    """
-    principal = request.auth
-    _refuse_unverified(principal)
-    if invitation_ids is None:
-        page = read_page(principal.workspace_id, MAX_BATCH, 0, before)
-        batch = Batch([], page.next_cursor, page.remaining_count)
-        candidates: list[tuple[str, Invitation | None]] = [(str(found.id), found) for found in page.invitations]
-    else:
-        batch = Batch([])
-        candidates = _named(principal.workspace_id, invitation_ids)
-    verdicts = [(name, found, _find_refusal(principal, found)) for name, found in candidates]
-    if all(refusal for _, _, refusal in verdicts):
-        batch.outcomes.extend(Outcome(name, refusal=refusal) for name, _, refusal in verdicts)
-        return batch
-    INVITATION_BATCHES.charge(request, str(principal.user_id))
-    batch.outcomes.extend(_resend_all(request, verdicts))
-    return batch
-
-
-@transaction.atomic
-def _resend_all(request: Request, verdicts: list[tuple[str, Invitation | None, ApiError | None]]) -> list[Outcome]:
-    """Carry out what was found possible. The audit events come last: they hold up everybody else's until the end."""
-    _lock(request.auth.workspace_id)
-    inviter = request.auth.get_user()
-    outcomes, resent = [], []
-    for name, invitation, refusal in verdicts:
-        if invitation is None or refusal:
-            outcomes.append(Outcome(name, refusal=refusal))
-            continue
-        try:
-            issued = _replace(inviter, invitation)
-        except NotPending as error:  # accepted since it was looked at
-            outcomes.append(Outcome(name, refusal=error))
-            continue
-        outcomes.append(Outcome(name, issued))
-        resent.append((invitation, issued))
-    for invitation, issued in resent:
-        _record_resent(request, invitation, issued)
-    return outcomes
-
-
-def _named(workspace_id: uuid.UUID, invitation_ids: list[str]) -> list[tuple[str, Invitation | None]]:
-    """Return each name once, with the workspace's invitation of that id if there is one."""
-    ids: dict[str, uuid.UUID | None] = {}
-    for name in dict.fromkeys(invitation_ids):
-        try:
-            ids[name] = read_id(name)
-        except NotFound:
-            ids[name] = None
-    found = Invitation.objects.for_workspace(workspace_id).in_bulk([key for key in ids.values() if key])
-    return [(name, found.get(key) if key else None) for name, key in ids.items()]
-
-
-def _find_refusal(principal: Principal, invitation: Invitation | None) -> ApiError | None:
-    if invitation is None:
-        return NotFound()
-    try:
-        _refuse_resending(principal, invitation)
-    except ApiError as refusal:
-        return refusal
-    return None
 
 
 def extend(request: Request, invite_id: str, expires_at: datetime) -> Invitation:
@@ -216,7 +134,7 @@ def extend(request: Request, invite_id: str, expires_at: datetime) -> Invitation
     Raises `NotFound`, `InsufficientPermissions`, `NotPending`.
     """
     with transaction.atomic():
-        invitation = _get_changeable(request.auth, invite_id)
+        invitation = _lock_changeable(request, invite_id)
         if not _open(invitation.workspace_id).filter(id=invitation.id).update(expires_at=expires_at):
             raise _why_not_pending(invitation)
         moment = expires_at.isoformat()
@@ -228,7 +146,7 @@ def extend(request: Request, invite_id: str, expires_at: datetime) -> Invitation
 def cancel(request: Request, invite_id: str) -> None:
     """End an invitation that was not accepted. Raises `NotFound`, `InsufficientPermissions`, `NotPending`."""
     with transaction.atomic():
-        invitation = _get_changeable(request.auth, invite_id)
+        invitation = _lock_changeable(request, invite_id)
         if not _open(invitation.workspace_id).filter(id=invitation.id).update(revoked_at=timezone.now()):
             raise _why_not_pending(invitation)
         _record(request, Action.INVITATION_CANCELLED, "Invitation cancelled.", invitation)
@@ -239,11 +157,13 @@ def accept_for_user(invitation: Invitation, user: User, client: Client) -> tuple
 
     `user` has proven to be that person, or is not saved yet: then it is saved once the invitation is spent. Whoever is
     a member already keeps their role. Invitations by other workspaces stay open: what one tenant does must not touch
-    another's. Raises `InviteEmailMismatch`, `NotPending` to all but one of a race, `AccountAppeared`.
+    another's. Raises `InviteEmailMismatch`, `NotPending` to all but one of a race, `NotFound` where the workspace is
+    suspended by now, `AccountAppeared`.
     """
     if user.email != invitation.email:
         raise InviteEmailMismatch()
     with transaction.atomic():
+        lock_acceptable(invitation)
         if not Invitation.objects.pending().filter(id=invitation.id).update(used_at=timezone.now()):
             raise _why_not_pending(invitation)
         if user._state.adding:
@@ -264,6 +184,18 @@ def accept_for_user(invitation: Invitation, user: User, client: Client) -> tuple
             status_code=status.HTTP_200_OK,
         )
     return membership, not is_new
+
+
+def lock_acceptable(invitation: Invitation) -> None:
+    """Lock an invitation and its workspace until the caller's transaction ends, in the order in which everybody locks:
+    workspace, invitation, person, trail. Raises `NotFound` where the workspace is suspended by now, `NotPending`.
+    """
+    workspaces = Workspace.objects.select_for_update(no_key=True).filter(id=invitation.workspace_id)
+    workspace = workspaces.first()
+    if workspace is None or workspace.suspended_at is not None:
+        raise NotFound()
+    if not Invitation.objects.pending().select_for_update(no_key=True).filter(id=invitation.id).exists():
+        raise _why_not_pending(invitation)
 
 
 def _save_new(user: User) -> None:
@@ -288,37 +220,39 @@ def revoke_invitations_beyond_role(user_id: uuid.UUID, workspace_id: uuid.UUID) 
     beyond.update(revoked_at=timezone.now())
 
 
-def _refuse_unverified(principal: Principal) -> None:
+def refuse_unverified(principal: Principal) -> None:
     if not principal.email_is_verified:
         raise InsufficientPermissions("Verify your email address before inviting people.", "email_not_verified")
 
 
-def _refuse_foreign_role(principal: Principal, role: str) -> None:
-    if role == Role.OWNER and principal.role != Role.OWNER:
+def refuse_foreign_role(own_role: str, invited_role: str) -> None:
+    if invited_role == Role.OWNER and own_role != Role.OWNER:
         raise InsufficientPermissions("Only owners may invite owners and change such invitations.", "owners_only")
 
 
-def _refuse_resending(principal: Principal, invitation: Invitation) -> None:
-    _refuse_foreign_role(principal, invitation.role)
+def refuse_resending(own_role: str, invitation: Invitation) -> None:
+    refuse_foreign_role(own_role, invitation.role)
     if invitation.status != "pending":
         raise NotPending(invitation.status)
 
 
-def _get_changeable(principal: Principal, invite_id: str) -> Invitation:
-    invitation = get_invitation(principal, invite_id)
-    _refuse_foreign_role(principal, invitation.role)
+def _refuse_replacing(workspace_id: uuid.UUID, email: str, own_role: str) -> None:
+    """Refuse a new invitation that would end one of the same address which the caller may not change."""
+    for replaced in Invitation.objects.for_workspace(workspace_id).pending().filter(email=email):
+        refuse_foreign_role(own_role, replaced.role)
+
+
+def _lock_changeable(request: Request, invite_id: str) -> Invitation:
+    """Return an invitation that the caller may change, under the lock of `lock_caller`."""
+    caller = lock_caller(request, INVITATIONS_WRITE)
+    invitation = get_invitation(request.auth, invite_id)
+    refuse_foreign_role(caller.role, invitation.role)
     return invitation
 
 
 def _open(workspace_id: uuid.UUID) -> InvitationQuerySet:
     """Neither accepted nor ended; it may have expired."""
     return Invitation.objects.for_workspace(workspace_id).filter(used_at=None, revoked_at=None)
-
-
-def _lock(workspace_id: uuid.UUID) -> None:
-    """Let invitations of a workspace be made one after the other, so that an address has at most one open one."""
-    if Workspace.objects.select_for_update(no_key=True).filter(id=workspace_id).first() is None:
-        raise NotFound()
 
 
 def _issue(inviter: User, workspace_id: uuid.UUID, email: str, role: str) -> Issued:
@@ -340,7 +274,8 @@ def invitation_link(invitation_id: uuid.UUID, token: str) -> str:
     return link("accept-invite", invite_id=str(invitation_id), token=token)
 
 
-def _replace(inviter: User, invitation: Invitation) -> Issued:
+def replace(inviter: User, invitation: Invitation) -> Issued:
+    """End a pending invitation and return its successor, under the lock of `lock_caller`. Raises `NotPending`."""
     pending = Invitation.objects.for_workspace(invitation.workspace_id).pending()
     if not pending.filter(id=invitation.id).update(revoked_at=timezone.now()):
         raise _why_not_pending(invitation)
@@ -353,7 +288,7 @@ def _why_not_pending(invitation: Invitation) -> ApiError:
     return NotPending(found.status) if found else NotFound()
 
 
-def _record_resent(request: Request, former: Invitation, issued: Issued) -> None:
+def record_resent(request: Request, former: Invitation, issued: Issued) -> None:
     _record(request, Action.INVITATION_RESENT, "Invitation sent again.", issued.invitation, replaces=str(former.id))
 
 

@@ -123,18 +123,24 @@ def _end(request: Request, member: Membership, description: str) -> None:
     )
 
 
-def _get_locked(request: Request, user_id: str) -> tuple[Membership, Membership]:
-    """Return the caller's membership and the one of `user_id` in their workspace, as they are while this transaction
-    keeps others from changing roles there.
+def lock_caller(request: Request, scope: str) -> Membership:
+    """Return the caller's membership as it is now, while this transaction keeps others from changing roles there.
 
-    The caller's is read anew: two owners may be demoting each other at this moment.
+    It is read anew, because since this request was authenticated somebody may have removed, demoted or suspended the
+    caller: whatever such a change ends must not be made again behind it. Always the first lock of a transaction. Raises
+    `NotFound` where the workspace is gone, `InsufficientPermissions` where the caller's role holds `scope` no more.
     """
-    workspace_id = request.auth.workspace_id
-    _lock(workspace_id)
-    caller = _find(workspace_id, request.auth.user_id)
-    if caller is None or MEMBERS_WRITE not in ROLE_SCOPES[caller.role]:
-        raise InsufficientPermissions(f"Insufficient permissions: this request needs the scope {MEMBERS_WRITE}.")
-    member = _find(workspace_id, read_id(user_id))
+    _lock(request.auth.workspace_id)
+    caller = _find(request.auth.workspace_id, request.auth.user_id)
+    if caller is None or not caller.user.is_active or scope not in ROLE_SCOPES[caller.role]:
+        raise InsufficientPermissions(f"Insufficient permissions: this request needs the scope {scope}.", scope=scope)
+    return caller
+
+
+def _get_locked(request: Request, user_id: str) -> tuple[Membership, Membership]:
+    """Return the caller's membership and the one of `user_id` in their workspace, both as `lock_caller` does."""
+    caller = lock_caller(request, MEMBERS_WRITE)
+    member = _find(caller.workspace_id, read_id(user_id))
     if member is None:
         raise NotFound()
     return caller, member

@@ -10,7 +10,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import Action, Person, record
-from accounts.models import MailedToken, SignIn, User, Workspace
+from accounts.hooks import sign_ins_ended, workspace_sign_ins_ended
+from accounts.models import Invitation, MailedToken, SignIn, User, Workspace
 from accounts.principal import Client
 
 OPERATOR = Client("", "manage.py")  # acts on the server itself, without an account
@@ -18,12 +19,22 @@ OPERATOR = Client("", "manage.py")  # acts on the server itself, without an acco
 
 @transaction.atomic
 def suspend_user(user: User) -> int:
-    """Let a person in nowhere any more, and return how many of their sign-ins ended. Links mailed to them die too."""
+    """Let a person in nowhere any more, and return how many of their sign-ins ended. Links mailed to them die too, and
+    so do the invitations that they made, whose links they know.
+    """
+    _lock_workspaces_of(user)  # so that no invitation of theirs is on its way
+    Invitation.objects.filter(invited_by=user, used_at=None, revoked_at=None).update(revoked_at=timezone.now())
     User.objects.filter(id=user.id).update(is_active=False)
     MailedToken.objects.filter(user=user).delete()
+    sign_ins_ended.run(user.id)
     ended = SignIn.objects.filter(user=user).revoke("suspended")
     _record_user(user, Action.ACCOUNT_SUSPENDED, "The operator suspended this account.", ended)
     return ended
+
+
+def _lock_workspaces_of(user: User) -> None:
+    own = Workspace.objects.filter(id__in=list(user.memberships.values_list("workspace_id", flat=True)))
+    list(own.select_for_update(no_key=True).order_by("id").values_list("id"))
 
 
 @transaction.atomic
@@ -64,6 +75,7 @@ def reinstate_workspace(workspace: Workspace) -> int:
 
 
 def _set_suspended(workspace: Workspace, at: datetime | None, action: Action, description: str) -> int:
+    workspace_sign_ins_ended.run(workspace.id)
     ended = SignIn.objects.filter(workspace=workspace).revoke("suspended")
     Workspace.objects.filter(id=workspace.id).update(suspended_at=at)
     _record_workspace(workspace, action, description, {"sign_ins_ended": ended})

@@ -2,7 +2,6 @@
 between them in switching.py.
 """
 
-import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,13 +13,14 @@ from rest_framework.request import Request
 from rest_framework.serializers import ValidationError
 
 from accounts.audit import Action, Person, record, record_for
-from accounts.hooks import workspace_counts
+from accounts.hooks import workspace_counts, workspace_sign_ins_ended
+from accounts.members import lock_caller
 from accounts.models import CredentialUsage, Membership, SignIn, User, Workspace
 from accounts.outbox import enqueue
 from accounts.permissions import InsufficientPermissions
 from accounts.principal import Client, Principal
-from accounts.scopes import WORKSPACE_OWN, Role
-from spatialflow.errors import Conflict, NotFound
+from accounts.scopes import ROLE_SCOPES, WORKSPACE_OWN, WORKSPACE_WRITE, Role
+from spatialflow.errors import Conflict
 
 MAX_OWNED_WORKSPACES = 20  # a person
 
@@ -96,11 +96,12 @@ def update(request: Request, **changes: Any) -> Workspace:
     The trail keeps the names of what changed, and the values only of the security settings: a billing address may be
     a person's.
     """
-    workspace = _get_locked(request.auth.workspace_id)
+    caller = lock_caller(request, WORKSPACE_WRITE)
+    workspace = request.auth.get_workspace()
     changed = {name: value for name, value in changes.items() if getattr(workspace, name) != value}
     if not changed:
         return workspace
-    _refuse_what_only_owners_change(request.auth, changed)
+    _refuse_what_only_owners_change(caller, changed)
     for name, value in changed.items():
         setattr(workspace, name, value)
     workspace.save(update_fields=[*changed, "updated_at"])
@@ -114,20 +115,13 @@ def update(request: Request, **changes: Any) -> Workspace:
     return workspace
 
 
-def _get_locked(workspace_id: uuid.UUID) -> Workspace:
-    workspace = Workspace.objects.select_for_update(no_key=True).filter(id=workspace_id).first()
-    if workspace is None:
-        raise NotFound()
-    return workspace
-
-
-def _refuse_what_only_owners_change(principal: Principal, changed: dict[str, Any]) -> None:
+def _refuse_what_only_owners_change(caller: Membership, changed: dict[str, Any]) -> None:
     for name, what in OWNERS_FIELDS.items():
-        if name in changed and WORKSPACE_OWN not in principal.scopes:
+        if name in changed and WORKSPACE_OWN not in ROLE_SCOPES[caller.role]:
             raise InsufficientPermissions(
                 f"Only an owner changes {what} of a workspace. Ask one, or leave it out.", scope=WORKSPACE_OWN
             )
-    if changed.get("requires_second_factor") and not principal.get_user().has_second_factor:
+    if changed.get("requires_second_factor") and not caller.user.has_second_factor:
         raise OwnSecondFactorMissing()
 
 
@@ -141,9 +135,8 @@ def delete(request: Request, slug: str) -> None:
 
     Sign-ins in it end, and its other members are told. The audit trail stays.
     """
-    workspace = _get_locked(request.auth.workspace_id)
-    if not Membership.objects.filter(workspace=workspace, user_id=request.auth.user_id, role=Role.OWNER).exists():
-        raise InsufficientPermissions("Only an owner deletes a workspace.", scope=WORKSPACE_OWN)
+    lock_caller(request, WORKSPACE_OWN)
+    workspace = request.auth.get_workspace()
     if slug != workspace.slug:
         raise ValidationError({"slug": ["Send the slug of the workspace that you are in to confirm its deletion."]})
     others = workspace.memberships.exclude(user_id=request.auth.user_id)
@@ -162,9 +155,11 @@ def end_all_sign_ins(request: Request) -> tuple[int, int]:
 
     Sign-ins of members that are in another workspace at this moment go on there, and cannot enter this one.
     """
-    workspace = _get_locked(request.auth.workspace_id)
+    lock_caller(request, WORKSPACE_OWN)
+    workspace = request.auth.get_workspace()
     workspace.sign_ins_ended_at = timezone.now()
     workspace.save(update_fields=["sign_ins_ended_at"])
+    workspace_sign_ins_ended.run(workspace.id)
     live = SignIn.objects.live().filter(workspace_id=request.auth.workspace_id)
     ended = list(live.select_for_update(no_key=True).order_by("id").values_list("id", "user_id"))
     SignIn.objects.filter(id__in=[sign_in_id for sign_in_id, _ in ended]).revoke("all_sessions_revoked")

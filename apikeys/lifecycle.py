@@ -10,10 +10,11 @@ from django.utils import timezone
 from rest_framework.request import Request
 
 from accounts.audit import Action, Person, record_for
-from accounts.models import Membership, Workspace
+from accounts.members import lock_caller
+from accounts.models import Membership
 from accounts.permissions import InsufficientPermissions
 from accounts.principal import Principal
-from accounts.scopes import ROLE_SCOPES, with_implied
+from accounts.scopes import API_KEYS_WRITE, ROLE_SCOPES, with_implied
 from accounts.usage import count_uses, forget_who_used
 from apikeys import keys
 from apikeys.models import ApiKey
@@ -80,7 +81,7 @@ def _refuse_unverified(principal: Principal) -> None:
 def create_key(request: Request, **fields: Any) -> tuple[ApiKey, str]:
     """Return a new key of the caller and its plain text. Raises `InsufficientPermissions`, `TooManyKeys`."""
     _refuse_unverified(request.auth)
-    _lock_workspace(request.auth)  # so that the count holds
+    _refuse_beyond_role(lock_caller(request, API_KEYS_WRITE), fields["scopes"])  # the lock lets the count hold, too
     live = ApiKey.objects.for_workspace(request.auth.workspace_id).exclude(expires_at__lte=timezone.now())
     if live.count() >= settings.MAX_API_KEYS_PER_WORKSPACE:
         raise TooManyKeys()
@@ -89,8 +90,12 @@ def create_key(request: Request, **fields: Any) -> tuple[ApiKey, str]:
     return key, raw
 
 
-def _lock_workspace(principal: Principal) -> None:
-    Workspace.objects.select_for_update(no_key=True).get(pk=principal.workspace_id)
+def _refuse_beyond_role(caller: Membership, scopes: list[str]) -> None:
+    """Refuse what the caller's role, perhaps lowered since the body was read, does not hold."""
+    if beyond := sorted(with_implied(frozenset(scopes)) - with_implied(ROLE_SCOPES[caller.role])):
+        raise InsufficientPermissions(
+            f"Insufficient permissions: your role ({caller.role}) does not hold {beyond[0]}.", scope=beyond[0]
+        )
 
 
 def _issue(principal: Principal, **fields: Any) -> tuple[ApiKey, str]:
@@ -102,7 +107,10 @@ def _issue(principal: Principal, **fields: Any) -> tuple[ApiKey, str]:
 
 @transaction.atomic
 def update_key(request: Request, key: ApiKey, **changes: Any) -> None:
-    """Change what differs. Raises `NotFound`, and `KeyRotated` for new rights of a key that is on its way out."""
+    """Change what differs. Raises `NotFound`, `InsufficientPermissions`, and `KeyRotated` for new rights of a key that
+    is on its way out.
+    """
+    _refuse_beyond_role(lock_caller(request, API_KEYS_WRITE), changes.get("scopes", []))
     locked = _lock(key)
     changed = {name: value for name, value in changes.items() if getattr(locked, name) != value}
     if locked.rotated_at and changed.keys() - {"name", "description", "is_active"}:
@@ -129,10 +137,13 @@ def _record(
 def regenerate(request: Request, key: ApiKey) -> str:
     """Replace a key's secret at once and return the new plain text.
 
-    Raises `KeyChanged` to all but one of a race, `KeyRotated` and `KeyExpired` where a new secret would be of no use.
+    Raises `InsufficientPermissions`, `KeyChanged` to all but one of a race, `KeyRotated` and `KeyExpired` where a new
+    secret would be of no use.
     """
     _refuse_unverified(request.auth)
+    caller = lock_caller(request, API_KEYS_WRITE)
     locked = _lock(key)
+    _refuse_beyond_role(caller, locked.scopes)
     if locked.digest != key.digest:
         raise KeyChanged()
     _refuse_ending(locked)
@@ -157,7 +168,9 @@ def rotate(request: Request, key: ApiKey, grace: timedelta) -> tuple[ApiKey, str
     `NotFound`, `KeyRotated`, `KeyExpired`, `InsufficientPermissions`.
     """
     _refuse_unverified(request.auth)
+    caller = lock_caller(request, API_KEYS_WRITE)
     locked = _lock(key)
+    _refuse_beyond_role(caller, locked.scopes)
     _refuse_ending(locked)
     inherited = ("name", "description", "scopes", "is_read_only", "is_active", "hourly_limit", "expires_at")
     successor, raw = _issue(request.auth, **{name: getattr(locked, name) for name in inherited})
@@ -176,7 +189,10 @@ def rotate(request: Request, key: ApiKey, grace: timedelta) -> tuple[ApiKey, str
 
 @transaction.atomic
 def set_expiration(request: Request, key: ApiKey, expires_at: datetime | None) -> None:
-    """Let the key end at a moment, or never. Raises `KeyRotated` where that would give a rotated key more time."""
+    """Let the key end at a moment, or never. Raises `KeyRotated` where that would give a rotated key more time,
+    `InsufficientPermissions`.
+    """
+    lock_caller(request, API_KEYS_WRITE)
     locked = _lock(key)
     if locked.rotated_at and (expires_at is None or locked.expires_at is None or expires_at > locked.expires_at):
         raise KeyRotated()

@@ -6,8 +6,9 @@ from typing import Any
 from django.utils import timezone
 from rest_framework import serializers
 
+from accounts.invitation_batches import MAX_BATCH, Batch, Outcome
 from accounts.invitation_pages import MAX_PAGE_LENGTH, Page
-from accounts.invitations import LIFETIME, MAX_BATCH, MAX_LIFETIME_LEFT, Batch, Issued, Outcome
+from accounts.invitations import LIFETIME, MAX_LIFETIME_LEFT, Issued
 from accounts.models import Invitation
 from accounts.scopes import Role
 from accounts.serializers.auth import TokenPairSerializer, token_pair_json

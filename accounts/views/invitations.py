@@ -7,7 +7,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import cookies, invitations
+from accounts import cookies, invitation_batches, invitations
 from accounts.acceptance import accept_by_link
 from accounts.authentication import JWTAuthentication
 from accounts.invitation_pages import read_page
@@ -102,7 +102,7 @@ class ResendMissingView(WorkspaceAPIView):
     @extend_schema(operation_id="resend_missing_invitations", request=BatchSerializer, responses=BatchOutcomeSerializer)
     def post(self, request: Request) -> Response:
         body = validated(BatchSerializer, request.data)
-        batch = invitations.resend_many(request, body.get("invitation_ids"), body.get("before"))
+        batch = invitation_batches.resend_many(request, body.get("invitation_ids"), body.get("before"))
         return Response(batch_json(batch))
 
 
