@@ -10,5 +10,7 @@ class SsoConfig(AppConfig):
         from accounts.hooks import account_ended
         from sso import mail_saml, mail_saml_config, mails, recovery  # noqa: F401 - registers the makers
         from sso.apple import revoke_tokens
+        from sso.saml_attempts import forget_attempts_of
 
         account_ended.register(revoke_tokens)
+        account_ended.register(forget_attempts_of)

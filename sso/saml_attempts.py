@@ -3,8 +3,11 @@
 import uuid
 from datetime import timedelta
 
+from django.db.models import Q, TextField
+from django.db.models.functions import Cast
 from django.utils import timezone
 
+from accounts.models import User
 from sso.models import IdentityProvider, SamlAttempt
 from sso.saml.verdict import Check, Verdict
 
@@ -40,6 +43,13 @@ def _sweep(workspace_id: uuid.UUID, anybodys: bool) -> None:
     alike, kept = attempts.filter(provider__isnull=anybodys), MAX_KEPT_OF_ANYBODY if anybodys else MAX_KEPT
     doomed = alike.order_by("-created_at", "id").values_list("id", flat=True)[kept : kept + 100]
     SamlAttempt.objects.filter(id__in=list(doomed)).delete()
+
+
+def forget_attempts_of(user_id: uuid.UUID) -> None:
+    """Delete, as the account of a person ends, the attempts that name their address, in any workspace."""
+    for email in User.objects.filter(id=user_id).values_list("email", flat=True):
+        named = SamlAttempt.objects.annotate(said=Cast("attributes", TextField()), seen=Cast("checks", TextField()))
+        named.filter(Q(said__icontains=email) | Q(seen__icontains=email)).delete()
 
 
 def _as_json(check: Check) -> dict[str, object]:

@@ -323,6 +323,16 @@ def test_a_name_that_is_not_fit_to_show_is_none(idp, creating, browser, name):
     assert User.objects.get(email=DAVE).name == ""
 
 
+def test_who_deletes_their_account_is_not_named_among_the_attempts_any_more(bob, carol, idp, connection, browser):
+    IdentityProvider.objects.update(attribute_mapping={"email": "mail"})
+    for mail in ("Bob@Acme.test", "carol@acme.test"):
+        refused_by(sign_in(browser, idp, name_id="nobody@acme.test", attributes={"mail": mail}))
+
+    assert bob.client.delete("/api/v1/account/me").status_code == 204
+
+    assert [attempt.attributes["mail"] for attempt in SamlAttempt.objects.all()] == [["carol@acme.test"]]
+
+
 # Another tenant's provider
 
 
