@@ -1,4 +1,5 @@
-"""Who may call what: every operation of the API, tried by every role and by a key with every scope a key can carry.
+"""Who may call what: every operation of the API, tried by every role, by a key with every scope a key can carry, and by
+an owner who came in by a recovery link.
 
 The table is written by hand, so that a wrong scope at a view, or a role that holds too much, shows here. A new
 operation belongs in it.
@@ -13,10 +14,12 @@ from accounts.models import Workspace
 from accounts.scopes import KEY_SCOPES
 from spatialflow.api import WorkspaceAPIView
 from tests.support.cast import ADDRESSES, Actor, enter
+from tests.support.required_sso import client_by
 from tests.support.urls import EXAMPLE_ID, api_patterns
 
-OWNER, MANAGER, FIELD_WORKER, MEMBER, KEY = CALLERS = ("owner", "manager", "field_worker", "member", "key")
-PEOPLE = (OWNER, MANAGER, FIELD_WORKER, MEMBER)
+OWNER, MANAGER, FIELD_WORKER, MEMBER = PEOPLE = ("owner", "manager", "field_worker", "member")
+KEY, RECOVERY = "key", "recovery"  # RECOVERY: an owner who came in by a recovery link
+CALLERS = (*PEOPLE, KEY, RECOVERY)
 
 WHO_MAY: dict[tuple[str, ...], str] = {
     (OWNER,): """
@@ -24,6 +27,8 @@ WHO_MAY: dict[tuple[str, ...], str] = {
         POST workspaces/revoke-all-sessions
         GET workspaces/api-keys
         DELETE workspaces/api-keys/<key_id>
+    """,
+    (OWNER, RECOVERY): """
         GET workspaces/domains
         POST workspaces/domains
         GET workspaces/domains/<domain_id>
@@ -61,8 +66,23 @@ WHO_MAY: dict[tuple[str, ...], str] = {
         GET audit-logs
         GET audit-logs/export
     """,
-    PEOPLE: """
+    (*PEOPLE, RECOVERY): """
         GET account/me
+        GET auth/me
+        POST auth/logout
+        GET auth/sessions
+        POST auth/resend-verification-authenticated
+        GET workspaces
+        GET workspaces/usage
+        GET workspaces/available
+        POST workspaces/select
+        GET workspaces/mobile/bootstrap
+        POST workspaces/mobile/select
+        POST workspaces/leave
+        GET auth/oauth/user/linked-accounts
+        POST auth/oauth/<provider>/link
+    """,
+    PEOPLE: """
         PUT account/me
         DELETE account/me
         GET account/api-keys
@@ -74,30 +94,17 @@ WHO_MAY: dict[tuple[str, ...], str] = {
         POST account/api-keys/<key_id>/regenerate
         POST account/api-keys/<key_id>/rotate
         PATCH account/api-keys/<key_id>/expiration
-        GET auth/me
-        POST auth/logout
-        GET auth/sessions
         POST auth/sessions/revoke-others
         DELETE auth/sessions/<session_id>
         POST auth/totp
         DELETE auth/totp
         POST auth/totp/confirm
         POST auth/totp/recovery-codes
-        POST auth/resend-verification-authenticated
         POST auth/change-password
         POST auth/change-email
-        GET workspaces
         POST workspaces
-        GET workspaces/usage
-        GET workspaces/available
-        POST workspaces/select
-        GET workspaces/mobile/bootstrap
-        POST workspaces/mobile/select
-        POST workspaces/leave
         GET workspaces/members
-        GET auth/oauth/user/linked-accounts
         DELETE auth/oauth/<provider>/disconnect
-        POST auth/oauth/<provider>/link
     """,
     (*PEOPLE, KEY): """
         GET geofences
@@ -150,8 +157,9 @@ def test_the_table_has_every_operation():
 
 @pytest.mark.parametrize("caller", CALLERS)
 def test_each_caller_may_call_what_the_table_says(acme, caller):
-    actor = person(OWNER if caller == KEY else caller, acme)
-    client = actor.key_client(list(KEY_SCOPES)) if caller == KEY else actor.client
+    actor = person(caller if caller in PEOPLE else OWNER, acme)
+    clients = {KEY: lambda: actor.key_client(list(KEY_SCOPES)), RECOVERY: lambda: client_by(actor, "sso_recovery")}
+    client = clients.get(caller, lambda: actor.client)()
 
     allowed = {name for name, operation in operations().items() if not lacks_the_scope(client, *operation)}
 
