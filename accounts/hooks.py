@@ -26,6 +26,11 @@ class Hook:
 membership_ended = Hook()
 role_lowered = Hook()
 
+# A person's sign-ins were ended, so that what was to become one may not either: the id of the user. And everybody's in
+# a workspace: its id.
+sign_ins_ended = Hook()
+workspace_sign_ins_ended = Hook()
+
 # An account is about to be deleted: the id of its user.
 account_ended = Hook()
 
