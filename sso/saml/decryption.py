@@ -18,19 +18,34 @@ def decrypted(root: Any, private_key: str) -> Any:
     The plain text is put in place as bytes and then parsed as any document is, so that nothing is in the tree which
     that parser would not let in.
     """
-    plain = _plain_text(root.find("saml:EncryptedAssertion/xenc:EncryptedData", NS), private_key)
+    encrypted_data = root.find("saml:EncryptedAssertion/xenc:EncryptedData", NS)
+    plain = _with_namespaces(_plain_text(encrypted_data, private_key), encrypted_data.nsmap)
     copy = deepcopy(root)
-    box = copy.find("saml:EncryptedAssertion", NS)
-    mark = etree.ProcessingInstruction("place", secrets.token_hex(16))
-    spelling = etree.tostring(mark)
-    mark.tail = box.tail
-    copy.replace(box, mark)
-    before, _, after = etree.tostring(copy).partition(spelling)
-    clear = parse(before + plain + after)
+    clear = _in_place_of(copy.find("saml:EncryptedAssertion", NS), plain)
     inspect(clear)
     if clear.find("saml:Assertion", NS) is None:
         raise Refused("something else than an assertion")
     return clear
+
+
+def _with_namespaces(plain: bytes, nsmap: dict[str | None, str]) -> bytes:
+    """Return the one element of a plain text with the namespaces that it may have from around it."""
+    around = etree.Element("around", nsmap=nsmap)
+    around = _in_place_of(etree.SubElement(around, "place"), plain)
+    if len(around) != 1 or (around.text or "").strip() or (around[0].tail or "").strip():
+        raise Refused("something else than an assertion")
+    return etree.tostring(around[0], with_tail=False)
+
+
+def _in_place_of(element: Any, text: bytes) -> Any:
+    """Return an element's document, parsed with a text in that element's place."""
+    mark = etree.ProcessingInstruction("place", secrets.token_hex(16))
+    spelling = etree.tostring(mark)
+    mark.tail = element.tail
+    parent = element.getparent()
+    parent.replace(element, mark)
+    before, _, after = etree.tostring(parent).partition(spelling)
+    return parse(before + text + after)
 
 
 def _plain_text(encrypted_data: Any, private_key: str) -> bytes:

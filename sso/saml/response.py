@@ -149,7 +149,7 @@ class _WithOneSkew(OneLogin_Saml2_Response):
 def _shifted(confirmation: Any) -> Any:
     """Return a copy of a confirmation whose times are later and earlier by SKEW."""
     copy = deepcopy(confirmation)
-    for data in copy.iterfind("saml:SubjectConfirmationData", NS):
+    for data in copy.xpath("saml:SubjectConfirmationData", namespaces=NS):
         for name, shift in (("NotBefore", -SKEW), ("NotOnOrAfter", SKEW)):
             time = read_time(data.get(name))
             if time is not None:
@@ -203,7 +203,6 @@ def _attributes(assertion: Any) -> dict[str, list[str]]:
         name = attribute.get("Name") or attribute.get("FriendlyName") or ""
         values = attributes.setdefault(name, [])
         for value in attribute.iterfind("saml:AttributeValue", NS):
-            text = (value.text or "").strip()
-            if text and not len(value):
-                values.append(text)
+            if value.text and value.text.strip() and not len(value):
+                values.append(value.text)
     return attributes

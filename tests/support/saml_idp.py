@@ -8,6 +8,7 @@ every way. Every field of `Message` is such a way, and so are the hooks on its t
 """
 
 import base64
+import re
 import secrets
 import zlib
 from collections.abc import Callable
@@ -92,6 +93,11 @@ def new_id() -> str:
     return f"_{secrets.token_hex(16)}"
 
 
+def fresh(root: Any) -> Any:
+    """Return the tree parsed again: `find` does not see all of what xmlsec has put into one."""
+    return etree.fromstring(etree.tostring(root))
+
+
 def attributes_of(**values: str | None) -> str:
     """Return XML attributes; those that are None are left out."""
     return "".join(f" {name}={quoteattr(value)}" for name, value in values.items() if value is not None)
@@ -133,8 +139,10 @@ class Message:
     signature_method: str = "RSA_SHA256"  # names of xmlsec.Transform
     digest_method: str = "SHA256"
     canonicalization: str = "EXCL_C14N"
+    inclusive_prefixes: list[str] = field(default_factory=list)  # of InclusiveNamespaces, where there are any
     embeds_certificate: bool = True
     encrypt_for: str | None = None  # the service provider's certificate, PEM
+    inherits_namespaces: bool = False  # what is encrypted declares none of its own
     cipher: str = "AES256_GCM"
     key_transport: str = "RSA_OAEP"
     edit: Edit | None = None
@@ -146,14 +154,16 @@ class Message:
         """Return the document: made, signed, encrypted, and bent on the way as the test asks."""
         root = etree.fromstring(self.text().encode())
         root = self._bend(self.edit, root)
-        assertion = root.find("saml:Assertion", NS)
         if self.sign in ("assertion", "both"):
-            self.add_signature(assertion)
-        self._bend(self.edit_assertion, assertion)
+            self.add_signature(root.find("saml:Assertion", NS))
+            root = fresh(root)
+        self._bend(self.edit_assertion, root.find("saml:Assertion", NS))
         if self.encrypt_for:
             self.encrypt(root, root.find("saml:Assertion", NS))
+            root = fresh(root)
         if self.sign in ("response", "both"):
             self.add_signature(root)
+            root = fresh(root)
         raw = etree.tostring(self._bend(self.edit_signed, root))
         return self.rewrite(raw) if self.rewrite else raw
 
@@ -245,7 +255,9 @@ class Message:
         digest = getattr(xmlsec.Transform, self.digest_method)
         reference = xmlsec.template.add_reference(signature, digest, uri=f"#{element.get('ID')}")
         xmlsec.template.add_transform(reference, xmlsec.Transform.ENVELOPED)
-        xmlsec.template.add_transform(reference, getattr(xmlsec.Transform, self.canonicalization))
+        last = xmlsec.template.add_transform(reference, getattr(xmlsec.Transform, self.canonicalization))
+        if self.inclusive_prefixes:
+            xmlsec.template.transform_add_c14n_inclusive_namespaces(last, self.inclusive_prefixes)
         key = xmlsec.Key.from_memory(key_pem(self.key), xmlsec.KeyFormat.PEM)
         if self.embeds_certificate:
             xmlsec.template.add_x509_data(xmlsec.template.ensure_key_info(signature))
@@ -258,17 +270,13 @@ class Message:
 
     def encrypt(self, root: Any, assertion: Any) -> None:
         """Put an EncryptedAssertion in the assertion's place."""
-        template, context = self._encryption(root, assertion)
-        template.getparent().append(assertion)
-        context.encrypt_xml(template, assertion)
+        plain = etree.tostring(assertion, with_tail=False)
+        if self.inherits_namespaces:
+            plain = re.sub(rb' xmlns:samlp?="[^"]*"', b"", plain)
+        self.encrypt_bytes(root, assertion, plain)
 
     def encrypt_bytes(self, root: Any, assertion: Any, plain: bytes) -> None:
         """Put an EncryptedAssertion in the assertion's place that is of any bytes."""
-        template, context = self._encryption(root, assertion)
-        context.encrypt_binary(template, plain)
-
-    def _encryption(self, root: Any, assertion: Any) -> tuple[Any, Any]:
-        """Return an empty EncryptedData, in its box in the assertion's place, and what fills it."""
         assert self.encrypt_for
         box = etree.Element(f"{{{NS['saml']}}}EncryptedAssertion")
         root.replace(assertion, box)
@@ -285,7 +293,7 @@ class Message:
         context = xmlsec.EncryptionContext(manager)
         bits = int("".join(filter(str.isdigit, self.cipher.partition("_")[0])))
         context.key = xmlsec.Key.generate(xmlsec.KeyData.AES, bits, xmlsec.KeyDataType.SESSION)
-        return template, context
+        context.encrypt_binary(template, plain)
 
 
 # --- Who says it
