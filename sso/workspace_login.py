@@ -148,7 +148,7 @@ def _admit(identity: Identity, provider: IdentityProvider, may_bind: bool) -> Ad
         raise OperatorAccount(user)
     membership = Membership.objects.filter(user=user, workspace_id=provider.workspace_id).first() if user else None
     invitation = _find_invitation(identity, provider, user) if may_bind and membership is None else None
-    if user is not None and invitation is None and _others_bound(identity, user).exists():
+    if bound is None and user is not None and invitation is None and _others_bound(identity, user).exists():
         raise AnotherNameIdBound(user)
     if membership is not None:
         return Admission(user, membership, None)
