@@ -4,6 +4,7 @@ The ids name class and attack: `pytest tests/test_saml_attacks.py -k wrapping` r
 """
 
 import logging
+import resource
 import time
 from collections import Counter
 
@@ -22,7 +23,16 @@ pytest_plugins = ["tests.support.saml_fixtures", "tests.support.saml_scene"]
 pytestmark = pytest.mark.django_db
 
 SLOWEST = 1.0  # seconds
-MOST_MEMORY = 50 * 1024 * 1024
+MOST_MEMORY = 50 * 1024  # kB
+BIG = {
+    "entity_bomb",
+    "entity_long",
+    "nested_5000_deep",
+    "namespaces_5000",
+    "attributes_10000",
+    "deflate_bomb",
+    "gzip_bomb",
+}
 
 
 def nobody_is_in():
@@ -65,3 +75,14 @@ def test_a_hostile_answer_signs_nobody_in(scene, idp, connection, browser, capfd
     assert capfd.readouterr() == ("", "") and VICTIM not in caplog.text
     assert sign_in(browser, idp, name_id=ATTACKER).cookies["spatialflow_refresh"].value
     assert signed_in_by_saml() == [ATTACKER]
+
+
+@pytest.mark.parametrize("attack", [attack for attack in ATTACKS if attack.name in BIG], ids=str)
+def test_a_bomb_takes_no_memory(scene, connection, attack: Attack):
+    answer, asked = attack.make(scene), parse_request(scene.url).id
+    judge(scene.say(), connection, asked)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    assert judge(answer, connection, asked).failed_check == attack.check
+
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_MEMORY
