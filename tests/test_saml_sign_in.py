@@ -307,6 +307,15 @@ def test_a_member_who_is_removed_in_flight_stays_out(bob, idp, connection, brows
     assert not signed_in_by_saml()
 
 
+def test_an_account_that_is_deactivated_in_flight_stays_shut(bob, idp, connection, browser):
+    url, code = initiate(browser), get_code(browser, idp)
+    User.objects.filter(id=bob.user.id).update(is_active=False)
+
+    assert exchange(browser, code).status_code == 401
+    assert refused_by(post(browser, idp.respond(url))) == "account"
+    assert not signed_in_by_saml()
+
+
 def test_a_domain_whose_proof_is_lost_in_flight_counts_no_more(bob, idp, connection, browser):
     url = initiate(browser)
     WorkspaceDomain.objects.update(lost_at=timezone.now() - timedelta(hours=73))
@@ -355,6 +364,21 @@ def test_owners_see_every_check_and_no_secret(bob, idp, connection, browser, cap
     secrets = [answer, browser.cookies["spatialflow_sso"].value, CHALLENGED["code_challenge"]]  # the request is spent
     kept = json.dumps([attempt.checks, attempt.attributes, event.changes]) + caplog.text
     assert not [secret for secret in secrets if secret in kept]
+
+
+def test_a_sign_in_leaves_no_secret_in_the_log(bob, idp, connection, browser, caplog):
+    caplog.set_level("DEBUG")
+    url = initiate(browser)
+    answer = idp.respond(url)
+    by_cookie = post(browser, answer).cookies["spatialflow_refresh"].value
+    code = get_code(browser, idp)
+    pair = exchange(browser, code).json()
+
+    secrets = [answer, by_cookie, code, pair["access_token"], pair["refresh_token"]]
+    secrets += [parse_request(url).id, browser.cookies["spatialflow_sso"].value]
+    assert "Signed in" in AuditEvent.objects.latest("sequence").description and "by saml" in caplog.text
+    ours = "\n".join(record.getMessage() for record in caplog.records if record.name != "django.db.backends")
+    assert not [secret for secret in secrets if secret in ours]
 
 
 def test_nothing_is_kept_of_what_nobody_has_signed(bob, idp, connection, browser):
