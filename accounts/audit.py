@@ -43,6 +43,8 @@ class Action(StrEnum):
     RECOVERY_CODE_USED = "account.recovery_code_used"
     IDENTITY_LINKED = "account.identity_linked"
     IDENTITY_UNLINKED = "account.identity_unlinked"
+    MAIL_STOPPED = "account.mail_stopped"
+    MAIL_ALLOWED = "account.mail_allowed"
     ACCOUNT_DELETED = "account.deleted"
     ACCOUNT_SUSPENDED = "account.suspended"
     ACCOUNT_REINSTATED = "account.reinstated"

@@ -5,6 +5,7 @@ that come once.
 import logging
 import time
 import uuid
+from urllib.parse import urlsplit
 
 import jwt
 from django.conf import settings
@@ -12,12 +13,19 @@ from django.db import transaction
 from rest_framework import status
 
 from accounts.models import User
-from accounts.outbox import enqueue, mail
+from accounts.outbox import enqueue, errand
 from spatialflow.encryption import CannotDecrypt, decrypt, encrypt
 from spatialflow.errors import ApiError
 from sso.idtoken import InvalidIdToken, refusal, verify
 from sso.models import AppleRefreshToken
-from sso.outbound import Answer, ProviderUnavailable, fetch
+from sso.outbound import (
+    REFUSALS_OF_THE_SERVICE,
+    Answer,
+    ProviderUnavailable,
+    ServiceRefused,
+    fetch,
+    fetch_in_background,
+)
 from sso.providers import apple
 
 logger = logging.getLogger(__name__)
@@ -47,17 +55,18 @@ def client_secret(client_id: str) -> str:
 def exchange_code(code: str, client_id: str, subject: str) -> str:
     """Trade the authorization code of `subject` for their refresh token at Apple.
 
-    Raises `InvalidAuthorizationCode`, also for the code of somebody else, and `ProviderUnavailable` after 5 seconds.
+    Raises `InvalidAuthorizationCode`, also for the code of somebody else; `ServiceRefused` where Apple does not take
+    our settings; `ProviderUnavailable` after 5 seconds; `ProvidersBusy`.
     """
-    answer = _post(settings.APPLE_TOKEN_URL, client_id, code=code, grant_type="authorization_code")
+    form = {"code": code, "grant_type": "authorization_code"}
+    answer = fetch("POST", settings.APPLE_TOKEN_URL, _authenticated(client_id, form))
+    if answer.status != status.HTTP_200_OK:
+        raise _why_refused(answer)
     body = answer.json()
-    if not isinstance(body, dict):
-        raise ProviderUnavailable()
-    if answer.status == status.HTTP_400_BAD_REQUEST and body.get("error") == "invalid_grant":
-        raise InvalidAuthorizationCode()
-    refresh_token, id_token = str(body.get("refresh_token", "")), str(body.get("id_token", ""))
-    if answer.status != status.HTTP_200_OK or not refresh_token.isascii() or not refresh_token:
-        logger.error("Apple's token endpoint answered %s: are the APPLE_ settings right?", answer.status)
+    said = body if isinstance(body, dict) else {}
+    refresh_token, id_token = str(said.get("refresh_token", "")), str(said.get("id_token", ""))
+    if not refresh_token.isascii() or not refresh_token:
+        logger.error("%s answered 200 without a refresh token", _host(settings.APPLE_TOKEN_URL))
         raise ProviderUnavailable()
     try:
         if verify(apple(), id_token).claims["sub"] != subject:
@@ -67,8 +76,22 @@ def exchange_code(code: str, client_id: str, subject: str) -> str:
     return refresh_token
 
 
-def _post(url: str, client_id: str, **form: str) -> Answer:
-    return fetch("POST", url, {"client_id": client_id, "client_secret": client_secret(client_id), **form})
+def _why_refused(answer: Answer) -> ApiError:
+    """Return what a refusal of a code means: a spent code is its bearer's to mend, our settings are the operator's."""
+    word = answer.error_word()
+    if answer.status == status.HTTP_400_BAD_REQUEST and word == "invalid_grant":
+        return InvalidAuthorizationCode()
+    logger.error("%s answered %s %s", _host(settings.APPLE_TOKEN_URL), answer.status, word)
+    is_refusal = 400 <= answer.status < 500 and word in REFUSALS_OF_THE_SERVICE
+    return ServiceRefused() if is_refusal else ProviderUnavailable()
+
+
+def _authenticated(client_id: str, form: dict[str, str]) -> dict[str, str]:
+    return {"client_id": client_id, "client_secret": client_secret(client_id), **form}
+
+
+def _host(url: str) -> str | None:
+    return urlsplit(url).hostname
 
 
 def keep_refresh_token(user: User, client_id: str, refresh_token: str) -> None:
@@ -95,10 +118,11 @@ def revoke_tokens(user_id: uuid.UUID) -> None:
     kept.delete()
 
 
-@mail("apple_revocation")
+@errand("apple_revocation")
 def revoke_at_apple(client_id: str, refresh_token: str) -> None:
     """Revoke a refresh token and everything made of it. There is nobody to write to."""
-    form = {"token": refresh_token, "token_type_hint": "refresh_token"}
-    answer = _post(settings.APPLE_REVOKE_URL, client_id, **form)
+    form = _authenticated(client_id, {"token": refresh_token, "token_type_hint": "refresh_token"})
+    answer = fetch_in_background("POST", settings.APPLE_REVOKE_URL, form)
     if answer.status != status.HTTP_200_OK:
+        logger.warning("%s answered %s %s", _host(settings.APPLE_REVOKE_URL), answer.status, answer.error_word())
         raise ProviderUnavailable()

@@ -9,6 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import jwt
@@ -17,7 +18,7 @@ from jwt.algorithms import RSAAlgorithm
 from rest_framework import status
 
 from spatialflow.errors import ApiError
-from sso.outbound import ProviderUnavailable, fetch
+from sso.outbound import ProvidersBusy, ProviderUnavailable, fetch, place_to_wait
 
 logger = logging.getLogger(__name__)
 
@@ -51,13 +52,20 @@ class KeySet:
         self._fetching = threading.Lock()
 
     def find(self, kid: str) -> RSAPublicKey | None:
-        """Return the key of that id, or None where the provider has none. Raises `KeysUnavailable`."""
-        if self._age() > FRESH_SECONDS:
-            self._refresh(wait=self._age() > STALE_SECONDS)
+        """Return the key of that id, or None where the provider has none. Raises `KeysUnavailable`, and `ProvidersBusy`
+        where it takes a wait.
+        """
+        if self._age() > STALE_SECONDS:
+            with place_to_wait():
+                self._refresh(WAIT_SECONDS)
+        elif self._age() > FRESH_SECONDS:
+            with suppress(ProvidersBusy), place_to_wait():
+                self._refresh(0)
         if self._age() > STALE_SECONDS:
             raise KeysUnavailable()
         if kid not in self._keys:
-            self._ask_about_unknown_key()
+            with place_to_wait():
+                self._ask_about_unknown_key()
         return self._keys.get(kid)
 
     def _age(self) -> float:
@@ -77,12 +85,12 @@ class KeySet:
         finally:
             self._fetching.release()
 
-    def _refresh(self, wait: bool) -> None:
+    def _refresh(self, patience: float) -> None:
         """Fetch keys that are due. While others can go on with the ones there are, nobody waits for the request of
         another thread.
         """
         seen = self._fetched_at
-        if not self._fetching.acquire(timeout=WAIT_SECONDS if wait else 0):
+        if not self._fetching.acquire(timeout=patience):
             return
         try:
             if self._fetched_at == seen and time.monotonic() - self._failed_at >= FAILURE_PAUSE_SECONDS:
@@ -132,6 +140,6 @@ _key_sets: dict[str, KeySet] = {}
 
 def find_key(url: str, kid: str) -> RSAPublicKey | None:
     """Return a key that the provider publishes at `url`, or None where it has none of that id. Raises
-    `KeysUnavailable`.
+    `KeysUnavailable`, `ProvidersBusy`.
     """
     return _key_sets.setdefault(url, KeySet(url)).find(kid)

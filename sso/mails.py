@@ -20,8 +20,10 @@ def identity_linked(user_id: str, provider: str) -> EmailMessage | None:
         f"{name} now signs in to your account",
         f"Your SpatialFlow account was signed in to with the {name} account of your email address, and is linked to it "
         "from now on.",
-        "If your account has a password that you did not choose yourself, set a new one now: that signs out every "
-        "device. If it was not you, also disconnect the linked account.",
+        "If it was not you, somebody else can use that account: secure it first. Then set a new password here with "
+        "“Forgot password”, which signs out every device, and turn on two-factor authentication: from then on nobody "
+        f"signs in with {name} without your code. Only after that disconnect the linked account; disconnecting alone "
+        f"does not last, because the next sign-in with {name} would link it again.",
     )
 
 

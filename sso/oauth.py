@@ -11,6 +11,7 @@ import hashlib
 import logging
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from social_core.backends.apple import AppleIdAuth
@@ -22,7 +23,7 @@ from social_core.strategy import BaseStrategy
 from spatialflow.errors import ApiError
 from sso.apple import client_secret
 from sso.idtoken import IdToken, refusal, verify
-from sso.outbound import Answer, ProviderUnavailable, fetch
+from sso.outbound import REFUSALS_OF_THE_SERVICE, Answer, ProviderUnavailable, ServiceRefused, fetch
 from sso.providers import APPLE, GOOGLE, Provider
 
 logger = logging.getLogger(__name__)
@@ -33,13 +34,6 @@ class CodeRefused(ApiError):
 
     default_detail = "The sign-in provider refused this authorization code. Begin the sign-in again."
     default_code = "authorization_code_refused"
-
-
-class ServiceRefused(ProviderUnavailable):
-    """The provider does not know us by these settings: its operator finds the reason in the log."""
-
-    default_detail = "The sign-in provider refused this service. Its operator has to check the settings."
-    default_code = "provider_refused_service"
 
 
 @dataclass(frozen=True)
@@ -70,7 +64,7 @@ def redeem(provider: Provider, secrets: Secrets) -> Grant:
     """Trade the provider's code for who signed in. The caller compares the nonce.
 
     One request, of at most 5 seconds, and a second one where the provider's keys are not at hand. Raises
-    `CodeRefused`, `ServiceRefused`, `ProviderUnavailable` and what `verify` raises.
+    `CodeRefused`, `ServiceRefused`, `ProviderUnavailable`, `ProvidersBusy` and what `verify` raises.
     """
     backend: Any = BACKENDS[provider.name](provider, secrets)
     try:
@@ -78,10 +72,11 @@ def redeem(provider: Provider, secrets: Secrets) -> Grant:
     except AuthCredentialError:
         raise CodeRefused() from None
     except AuthConfigurationError as error:
-        logger.error("%s refuses this service: %s", provider.name, getattr(error, "provider_code", ""))
+        host = urlsplit(provider.token_url).hostname
+        logger.error("%s refuses this service: %s", host, getattr(error, "provider_code", ""))
         raise ServiceRefused() from None
     except SocialAuthBaseException as error:
-        logger.warning("%s answered without sense: %s", provider.name, getattr(error, "code", ""))
+        logger.warning("%s answered without sense: %s", urlsplit(provider.token_url).hostname, type(error).__name__)
         raise ProviderUnavailable() from None
     refresh_token = answer.get("refresh_token")
     return Grant(id_token, refresh_token if isinstance(refresh_token, str) else "")
@@ -142,16 +137,19 @@ class CodeFlow(OpenIdConnectAuth[Any]):
         return {**super().auth_params(state), "nonce": self.secrets.nonce}
 
     def request(self, url: str, *, method: str = "GET", data: Any = None, stage: Any = "user_info", **_: Any) -> Any:
-        """Return the answer of a provider that agrees. Raises social-core's name for a refusal, or
-        `ProviderUnavailable`.
+        """Return the answer of a provider that agrees. Raises social-core's name for a refusal, `ServiceRefused`,
+        `ProviderUnavailable`, or `ProvidersBusy`.
         """
         answer = fetch(method, url, data)
         if answer.status != 200:
+            logger.warning("%s answered %s %s", urlsplit(url).hostname, answer.status, answer.error_word())
             raise self._refusal(answer, stage) or ProviderUnavailable()
         return answer
 
     def _refusal(self, answer: Answer, stage: Any) -> SocialAuthBaseException | None:
         said = answer.json() if 400 <= answer.status < 500 else None
+        if said and answer.error_word() in REFUSALS_OF_THE_SERVICE:
+            raise ServiceRefused()
         refusal: SocialAuthBaseException | None = self.get_provider_error(said, stage=stage, status_code=answer.status)
         return refusal
 

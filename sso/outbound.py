@@ -4,11 +4,13 @@ import http.client
 import ipaddress
 import json
 import logging
+import re
 import socket
 import ssl
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlencode, urlsplit
@@ -28,7 +30,19 @@ CARRYING_IPV4 = [
     ipaddress.IPv6Network(text)
     for text in ("::ffff:0:0/96", "::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16")
 ]
+# What a provider says that does not take this service: its client id, its key, its redirect URI or what it asks for.
+REFUSALS_OF_THE_SERVICE = frozenset(
+    {
+        *("invalid_client", "unauthorized_client", "disabled_client", "deleted_client", "org_internal"),
+        *("redirect_uri_mismatch", "invalid_redirect_uri", "invalid_request", "invalid_scope"),
+        *("unsupported_grant_type", "unsupported_response_type"),
+    }
+)
+ERROR_WORD = re.compile(r"[a-z_]{1,40}")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# So many threads of this process may wait for somebody else's server at once; the others go on serving everybody.
+_places = threading.BoundedSemaphore(max(1, settings.BLOCKING_THREADS // 2))
+_this_thread = threading.local()
 
 
 class ProviderUnavailable(ApiError):
@@ -37,6 +51,24 @@ class ProviderUnavailable(ApiError):
     status_code = status.HTTP_502_BAD_GATEWAY
     default_detail = "The sign-in provider does not answer as it should; try again in a minute."
     default_code = "provider_unavailable"
+
+
+class ServiceRefused(ProviderUnavailable):
+    """The provider does not know us by these settings: its operator finds the reason in the log."""
+
+    default_detail = "The sign-in provider refused this service. Its operator has to check the settings."
+    default_code = "provider_refused_service"
+
+
+class ProvidersBusy(ApiError):
+    """As many requests as may wait for providers do: better one is sent away than nobody is served."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "Too many sign-ins are waiting for their provider at the moment; try again in a few seconds."
+    default_code = "provider_busy"
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": str(int(TIMEOUT))})
 
 
 class DocumentNotReadable(ApiError):
@@ -63,13 +95,49 @@ class Answer:
         except (ValueError, RecursionError):
             raise ProviderUnavailable() from None
 
+    def error_word(self) -> str:
+        """Return the error that it names (RFC 6749 section 5.2), for the log and to judge it by; empty where there is
+        no such word.
+        """
+        try:
+            said = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return ""
+        word = said.get("error") if isinstance(said, dict) else None
+        return word if isinstance(word, str) and ERROR_WORD.fullmatch(word) else ""
+
+
+@contextmanager
+def place_to_wait() -> Iterator[None]:
+    """Hold one of the places for waiting; a thread that holds one needs no other. Raises `ProvidersBusy`, at once,
+    where all are taken.
+    """
+    if getattr(_this_thread, "has_a_place", False):
+        yield
+        return
+    if not _places.acquire(blocking=False):
+        logger.warning("a request was sent away: %s wait for providers already", max(1, settings.BLOCKING_THREADS // 2))
+        raise ProvidersBusy()
+    _this_thread.has_a_place = True
+    try:
+        yield
+    finally:
+        _this_thread.has_a_place = False
+        _places.release()
+
 
 def fetch(method: str, url: str, form: dict[str, str] | None = None) -> Answer:
     """Send one request, with `form` as its body, and return the answer, whatever its status.
 
     No proxy, no cookie, no .netrc and no redirect has a part in it. Raises `ProviderUnavailable` when nothing readable
-    came in time, and for a body beyond MAX_BYTES.
+    came in time, and for a body beyond MAX_BYTES; `ProvidersBusy`.
     """
+    with place_to_wait():
+        return fetch_in_background(method, url, form)
+
+
+def fetch_in_background(method: str, url: str, form: dict[str, str] | None = None) -> Answer:
+    """Do as `fetch` where no request waits for it, and so whatever else is waiting."""
     parts = urlsplit(url)
     connection = _connection(parts)
     headers = {"Accept": "application/json", "User-Agent": "spatialflow-auth"}
@@ -100,8 +168,13 @@ def fetch_document(url: str) -> bytes:
 
     The host's name is resolved once. Each of its addresses must be public, or inside IDENTITY_PROVIDER_NETWORKS, and
     the connection goes to an address that was looked at; the certificate is checked by name. No redirect is followed,
-    and no proxy has a part in it. Raises `DocumentNotReadable`.
+    and no proxy has a part in it. Raises `DocumentNotReadable`, `ProvidersBusy`.
     """
+    with place_to_wait():
+        return _fetch_document(url)
+
+
+def _fetch_document(url: str) -> bytes:
     deadline = time.monotonic() + TIMEOUT
     try:
         parts = urlsplit(url)

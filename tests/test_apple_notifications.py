@@ -1,27 +1,34 @@
 """What Apple's server tells is verified and acted on once; and what Apple is told when an account ends."""
 
 import json
+import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 from social_django.models import UserSocialAuth
 
 from accounts.models import AuditEvent, OutgoingMail, User
-from accounts.outbox import deliver_pending
+from accounts.outbox import deliver_pending, enqueue, is_behind
 from sso.models import AppleRefreshToken
 from tests.support.cast import Actor, bearer
-from tests.support.mails import delivered
+from tests.support.launch import launch
+from tests.support.mails import delivered, mail_of
 from tests.support.oidc_issuer import (
     ABSENT,
     APPLE,
     APPLE_CLIENTS,
     Issuer,
     apple_body,
+    issuer,
     nonce_for,
     rsa_key,
+    slowly,
     with_an_error,
 )
+from tests.support.race import call
 
 pytest_plugins = ["tests.support.oidc_fixtures"]
 pytestmark = pytest.mark.django_db
@@ -65,6 +72,75 @@ def test_the_same_notification_acts_once(anyone: APIClient, provider: Issuer, ad
 
     assert tell(anyone, notification).status_code == 200
     assert UserSocialAuth.objects.count() == 1
+
+
+@pytest.mark.parametrize("moment", ["event_time", "iat"])
+def test_what_happened_before_the_identity_was_bound_changes_nothing(
+    anyone: APIClient, provider: Issuer, ada: APIClient, moment: str
+):
+    """Apple repeats for days what it could not deliver, and Ada has consented again since."""
+    event: dict[str, Any] = {"type": "consent-revoked", "sub": "001.ada.0001"}
+    an_hour_ago = int(time.time()) - 3600
+    if moment == "event_time":
+        late = provider.notification("", events=json.dumps(event | {"event_time": an_hour_ago * 1000}))
+    else:
+        late = provider.notification("", events=json.dumps(event), iat=an_hour_ago)
+
+    assert tell(anyone, late).status_code == 200
+    assert (ada.get(ME).status_code, UserSocialAuth.objects.count()) == (200, 1)
+
+    UserSocialAuth.objects.update(created=timezone.now() - timedelta(hours=2))
+    again = provider.notification("", events=json.dumps(event), iat=an_hour_ago)
+    assert (tell(anyone, again).status_code, ada.get(ME).status_code) == (200, 401)
+
+
+RELAY = "x7k2@privaterelay.appleid.com"
+
+
+def about_mail(provider: Issuer, kind: str, email: str | None = RELAY) -> str:
+    event = {"type": kind, "sub": "001.ada.0001", "email": email, "is_private_email": "true"}
+    return provider.notification("", events=json.dumps(event))
+
+
+def test_to_a_private_address_that_apple_does_not_forward_to_no_mail_is_sent(anyone: APIClient, provider: Issuer):
+    anyone.post(APPLE, apple_body(provider, nonce_for(anyone), token_email=RELAY), format="json")
+    user = User.objects.get()
+    enqueue("password_changed", email=RELAY)
+    assert [sent.to for sent in delivered()] == [[RELAY]]
+
+    assert tell(anyone, about_mail(provider, "email-disabled", RELAY.upper())).status_code == 200
+    enqueue("password_changed", email=RELAY)
+
+    assert (delivered(), OutgoingMail.objects.count()) == ([], 0)
+
+    assert tell(anyone, about_mail(provider, "email-enabled")).status_code == 200
+    enqueue("password_changed", email=RELAY)
+
+    assert [sent.to for sent in delivered()] == [[RELAY]]
+    events = AuditEvent.objects.filter(action__startswith="account.mail_").order_by("sequence")
+    assert [(event.action, event.target_id, event.changes) for event in events] == [
+        ("account.mail_stopped", user.id, {"provider": "apple"}),
+        ("account.mail_allowed", user.id, {"provider": "apple"}),
+    ]
+
+
+def test_mail_to_an_address_that_is_not_apples_goes_on(anyone: APIClient, provider: Issuer, ada: APIClient):
+    for email in ("ada@example.com", RELAY, None):
+        tell(anyone, about_mail(provider, "email-disabled", email))
+    delivered()
+    enqueue("password_changed", email="ada@example.com")
+
+    assert [sent.to for sent in delivered()] == [["ada@example.com"]]
+
+
+def test_whoever_moves_to_another_address_gets_mail_there(anyone: APIClient, provider: Issuer):
+    anyone.post(APPLE, apple_body(provider, nonce_for(anyone), token_email=RELAY), format="json")
+    tell(anyone, about_mail(provider, "email-disabled"))
+    User.objects.update(email="ada@example.com")
+    delivered()
+    enqueue("password_changed", email="ada@example.com")
+
+    assert [sent.to for sent in delivered()] == [["ada@example.com"]]
 
 
 @pytest.mark.parametrize("kind", ["email-disabled", "email-enabled", "something-new"])
@@ -153,3 +229,21 @@ def test_while_apple_is_down_the_account_is_deleted_all_the_same(provider: Issue
     assert (User.objects.count(), provider.asked("/revoke")) == (0, 1)
     [waiting] = OutgoingMail.objects.filter(kind="apple_revocation")
     assert (waiting.attempts, "001.ada" in waiting.parameters) == (1, False)
+    assert not is_behind()  # that is Apple's doing, and all mail went out
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_apple_does_not_answer_mail_goes_out(database_url: str):
+    with issuer() as apple, launch(database_url, workers=1, extra_env=apple.environment()) as server:
+        apple.behave("/revoke", slowly)
+        for _ in range(5):
+            form = {"client_id": APPLE_CLIENTS[1], "refresh_token": "r.1"}
+            enqueue("apple_revocation", **form)
+        signup = {"email": "dora@new.test", "password": "a long new password"}
+        call(server, "POST", "/api/v1/public/signup", signup)
+        began = time.monotonic()
+
+        assert mail_of(server, "dora@new.test", "Verify your email address")
+
+        assert time.monotonic() - began < 4  # one revocation alone takes Apple five seconds
+        assert OutgoingMail.objects.filter(kind="apple_revocation").count() >= 4

@@ -36,6 +36,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.CharField(max_length=MAX_LENGTH, unique=True)
     email_verified_at = models.DateTimeField(null=True, blank=True)
+    undeliverable_email = models.CharField(max_length=MAX_LENGTH, blank=True)  # a relay said so; while it is `email`
     name = models.CharField(max_length=255, blank=True)
     company = models.CharField(max_length=255, blank=True)
     language_preference = models.CharField(max_length=10, default="en")
