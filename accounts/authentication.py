@@ -42,7 +42,7 @@ def refuse_two_credentials(request: Request) -> None:
 # very next request. Hot: written once as SQL, because compiling it costs more than running it.
 FIND_SIGN_IN = f"""
 SELECT u.email, u.email_verified_at IS NOT NULL, m.role, w.plan,
-       w.requires_second_factor AND u.totp_confirmed_at IS NULL AND s.method IN ('password', 'invitation'),
+       w.requires_second_factor AND u.totp_confirmed_at IS NULL AND s.method NOT IN {tuple(sorted(BOUND_METHODS))},
        s.method,
        s.method IN {tuple(sorted(BOUND_METHODS))} AND EXISTS (
            SELECT FROM accounts_membership o WHERE o.user_id = s.user_id AND o.workspace_id <> s.workspace_id

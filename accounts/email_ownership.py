@@ -9,6 +9,7 @@ from rest_framework.request import Request
 
 from accounts import mailed_tokens
 from accounts.audit import Action, Person, record, record_for
+from accounts.hooks import sign_ins_ended
 from accounts.mailed_tokens import InvalidMailedToken
 from accounts.models import MailedToken, SignIn, User
 from accounts.outbox import enqueue
@@ -73,6 +74,7 @@ def _move(client: Client, raw_token: str) -> None:
     user.email_verified_at = timezone.now()
     user.save(update_fields=["email", "email_verified_at", "updated_at"])
     MailedToken.objects.filter(user=user).delete()  # what went to the former address
+    sign_ins_ended.run(user.id)
     ended = SignIn.objects.filter(user=user).revoke("email_changed")
     enqueue("email_changed", former_email=former_email)
     changes = {"sign_ins_ended": ended}

@@ -131,6 +131,13 @@ def membership_to_enter(user: User, client: Client) -> Membership:
     return membership
 
 
+def refuse_without_workspace(user: User) -> None:
+    """Raise `NoWorkspace` where `membership_to_enter` would; change nothing."""
+    memberships = Membership.objects.filter(user=user)
+    if memberships.exists() and not memberships.filter(workspace__suspended_at=None).exists():
+        raise NoWorkspace()
+
+
 @transaction.atomic
 def _make_workspace(user: User, client: Client) -> Membership:
     if not User.objects.select_for_update(no_key=True).filter(id=user.id).exists():  # two logins at once make one

@@ -7,6 +7,7 @@ from rest_framework.request import Request
 
 from accounts import mailed_tokens
 from accounts.audit import Action, Person, record, record_for
+from accounts.hooks import sign_ins_ended
 from accounts.mailed_tokens import InvalidMailedToken
 from accounts.models import MailedToken, SignIn, User
 from accounts.models.sign_in import SignInQuerySet
@@ -70,5 +71,6 @@ def reset_password(client: Client, raw_token: str, new_password: str) -> None:
 def _distrust_the_old(user: User, sign_ins: SignInQuerySet) -> int:
     """End what somebody may have begun who knew the former password, tell the owner, return how many sign-ins ended."""
     MailedToken.objects.filter(user=user).exclude(purpose=MailedToken.Purpose.VERIFY_EMAIL).delete()
+    sign_ins_ended.run(user.id)
     enqueue("password_changed", email=user.email)
     return sign_ins.filter(user=user).revoke("password_changed")

@@ -15,6 +15,7 @@ from rest_framework import status
 from rest_framework.request import Request
 
 from accounts.audit import Action, Person, record, record_for
+from accounts.hooks import sign_ins_ended
 from accounts.mailed_tokens import digest
 from accounts.models import RecoveryCode, SignIn, User
 from accounts.outbox import enqueue
@@ -171,6 +172,7 @@ def _bare(code: str) -> str:
 
 def _tell(request: Request, user: User, change: Action, description: str) -> None:
     others = SignIn.objects.live().filter(user=user).exclude(id=request.auth.credential_id)
+    sign_ins_ended.run(user.id)
     ended = others.revoke("second_factor_changed")
     record_for(request, change, description, changes={"sign_ins_ended": ended})
     enqueue("second_factor_changed", user_id=str(user.id), change=change)

@@ -8,6 +8,7 @@ from django.db.models.functions import Greatest
 from rest_framework.request import Request
 
 from accounts.audit import Action, record_for
+from accounts.hooks import sign_ins_ended
 from accounts.models import CredentialUsage, SignIn
 from accounts.models.sign_in import SignInQuerySet
 from spatialflow.api import read_id
@@ -54,6 +55,7 @@ def end(request: Request, session_id: str) -> None:
 @transaction.atomic
 def end_others(request: Request) -> int:
     """End all sign-ins of the caller but the current one, and return how many there were."""
+    sign_ins_ended.run(request.auth.user_id)
     ended = _own(request).exclude(id=request.auth.credential_id).revoke("ended_by_user")
     record_for(request, Action.SESSIONS_REVOKED, "All other sessions ended.", changes={"sign_ins_ended": ended})
     return ended
@@ -62,5 +64,6 @@ def end_others(request: Request) -> int:
 @transaction.atomic
 def sign_out(request: Request) -> None:
     """End all sign-ins of the caller, the current one too."""
+    sign_ins_ended.run(request.auth.user_id)
     ended = _own(request).revoke("logout")
     record_for(request, Action.SIGNED_OUT, "Signed out everywhere.", changes={"sign_ins_ended": ended})

@@ -4,13 +4,15 @@ No token ever stands in such an address: a login code does, which is worth nothi
 """
 
 import re
+from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
 
 from django.conf import settings
 
+from accounts.tokens import TokenPair
 from spatialflow.errors import ApiError
 
-MAX_LENGTH = 500
+MAX_LENGTH = 500  # of the whole address: what the row of a round trip holds
 # One slash first, and never two in a row: browsers read //host, /\host and the like as another site. What is not
 # printable ASCII, and backslashes, browsers repair in ways of their own.
 PATH = re.compile(r"(?:/(?!/)[A-Za-z0-9\-._~!$&'()*+,;=:@%]*)+(?:\?[A-Za-z0-9\-._~!$&'()*+,;=:@%/?]*)?")
@@ -19,9 +21,18 @@ DEEPLINK = re.compile(r"(spatialflow(?:dev)?)://[A-Za-z0-9\-._~/]*(?:\?[A-Za-z0-
 DEV_SCHEME = "spatialflowdev"
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """Where a browser goes at the end, and the pair whose refresh token it keeps."""
+
+    location: str
+    pair: TokenPair | None = None
+
+
 class InvalidDestination(ApiError):
     default_detail = (
-        "next must be a path of this service, such as /welcome, or start with an origin that it is configured for."
+        "next must be a path of this service, such as /welcome, or start with an origin that it is configured for; the "
+        "whole address at most 500 characters."
     )
     default_code = "invalid_next"
 
@@ -46,9 +57,10 @@ def read_destination(text: str) -> str:
         text = text.removeprefix(origin or "") or "/"
     else:
         origin = None
-    if not PATH.fullmatch(text):
+    destination = (origin or settings.PUBLIC_URL) + text
+    if not PATH.fullmatch(text) or len(destination) > MAX_LENGTH:
         raise InvalidDestination()
-    return (origin or settings.PUBLIC_URL) + text
+    return destination
 
 
 def read_deeplink(text: str) -> str:

@@ -6,10 +6,14 @@ nothing here. An unknown one binds by its address only where both sides have ver
 nobody has verified may have been made by somebody else in wait for the owner: it is neither handed over nor made
 trustworthy by the owner's sign-in. The owner resets its password by mail first, which shuts out whoever knew the old
 one.
+
+Whoever has a second factor shows its code at these sign-ins too, before anything is bound or spent: otherwise the
+mailbox at the provider would open what the factor is there to guard.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from django.conf import settings
@@ -19,8 +23,9 @@ from rest_framework import status
 from social_django.models import UserSocialAuth
 
 from accounts.audit import Action, Person, record
-from accounts.invitations import InviteEmailMismatch, accept_for_user
-from accounts.login import membership_to_enter
+from accounts.devices import AccountChanged
+from accounts.invitations import InviteEmailMismatch, accept_for_user, lock_acceptable
+from accounts.login import InvalidCredentials, membership_to_enter, refuse_without_workspace
 from accounts.models import Invitation, Membership, User
 from accounts.outbox import enqueue
 from accounts.principal import Client
@@ -31,6 +36,10 @@ from accounts.workspaces import create_workspace, personal_workspace_name
 from spatialflow.errors import ApiError, Conflict
 
 Result = TypeVar("Result")
+MAIL_TO_ANSWER = (
+    "There is an account with your email address that nobody has proven to own. Answer its verification mail, which "
+    "POST /api/v1/auth/resend-verification sends once more; then sign in again."
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,16 @@ class Identity:
     email: str | None  # canonical; None where the provider names nothing that is an address
     email_is_verified: bool
     name: str = ""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a sign-in brings along, and what may come of it."""
+
+    invitation: Invitation | None = None
+    may_create: bool = True  # an account that nobody was invited to
+    shown_factor: datetime | None = None  # the second factor whose code was shown, by the moment it was set up
+    asks_for_factor_later: bool = False  # whoever trades the login code shows it
 
 
 @dataclass(frozen=True)
@@ -57,8 +76,8 @@ class Entry:
 class AccountRefused(ApiError):
     """The identity names an account that it does not open; `user` is for the audit trail."""
 
-    def __init__(self, user: User) -> None:
-        super().__init__()
+    def __init__(self, user: User, detail: str | None = None) -> None:
+        super().__init__(detail)
         self.user = user
 
 
@@ -88,9 +107,12 @@ class EmailUnverifiedHere(AccountRefused):
     status_code = status.HTTP_409_CONFLICT
     default_detail = (
         "There is an account with your email address that nobody has proven to own. Set a new password for it with "
-        "POST /api/v1/auth/forgot-password, or where it has none, answer its verification mail; then sign in again."
+        "POST /api/v1/auth/forgot-password, whoever chose the present one; then sign in again."
     )
     default_code = "email_not_verified_here"
+
+    def __init__(self, user: User) -> None:
+        super().__init__(user, None if user.has_usable_password() else MAIL_TO_ANSWER)
 
 
 class AnotherIdentityLinked(AccountRefused):
@@ -104,18 +126,35 @@ class AnotherIdentityLinked(AccountRefused):
     default_code = "another_identity_linked"
 
 
+class SecondFactorRequired(AccountRefused):
+    """This way has no step that could ask for the code: a first visit in a browser, or one without a page for it."""
+
+    status_code = status.HTTP_401_UNAUTHORIZED
+    default_detail = (
+        "Your account has a second factor, whose code cannot be asked for here. Sign in with your password and the "
+        "code, or with the provider in the app."
+    )
+    default_code = "second_factor_required"
+
+
+class ChangedMeanwhile(ApiError):
+    """The account was deleted, suspended or got another password while its person was on the way in."""
+
+    status_code = status.HTTP_401_UNAUTHORIZED
+    default_detail = "Your account was changed or deleted at this very moment. Sign in again."
+    default_code = "account_changed"
+
+
 class NewAccountUnconfirmed(Conflict):
     default_detail = "There is no account for you here yet. Send this again with confirm_new_account true to make one."
     default_code = "confirm_new_account"
 
 
-def sign_in(
-    identity: Identity, client: Client, *, invitation: Invitation | None = None, may_create: bool = True
-) -> tuple[Entry, TokenPair]:
-    """Enter and sign in at once, as apps do. Raises what `enter` raises."""
+def sign_in(identity: Identity, client: Client, terms: Terms) -> tuple[Entry, TokenPair]:
+    """Enter and sign in at once. Raises what `enter` raises."""
 
     def attempt() -> tuple[Entry, TokenPair]:
-        entry = _enter(identity, client, invitation, may_create)
+        entry = _enter(identity, client, terms)
         return entry, issue(entry.membership, method_of(identity.provider), client)
 
     return _settle(attempt, identity, client)
@@ -126,24 +165,22 @@ def method_of(provider: str) -> str:
     return "saml" if provider.startswith("saml-") else provider
 
 
-def enter(
-    identity: Identity, client: Client, *, invitation: Invitation | None = None, may_create: bool = True
-) -> Entry:
+def enter(identity: Identity, client: Client, terms: Terms) -> Entry:
     """Return the account and workspace that an identity opens, without signing in.
 
     Binds the identity, makes the account and spends the invitation where that is due: all of it or nothing. Raises
     `AccountInactive`, `EmailMissing`, `EmailUnverifiedAtProvider`, `EmailUnverifiedHere`, `AnotherIdentityLinked`,
-    `SsoRequired`, `InviteEmailMismatch`, `NotPending`, `SignupClosed`, `NoWorkspace`, and unless `may_create` an
-    account that nobody was invited to, `NewAccountUnconfirmed`.
+    `SecondFactorRequired`, `SsoRequired`, `InviteEmailMismatch`, `NotPending`, `NotFound` for an invitation into a
+    suspended workspace, `SignupClosed`, `NewAccountUnconfirmed`, `NoWorkspace`, `ChangedMeanwhile`.
     """
-    return _settle(lambda: _enter(identity, client, invitation, may_create), identity, client)
+    return _settle(lambda: _enter(identity, client, terms), identity, client)
 
 
-def refuse_hopeless(
-    identity: Identity, client: Client, *, invitation: Invitation | None = None, may_create: bool = True
-) -> None:
-    """Raise what `enter` would raise; change nothing. So whatever works once is left for a second try."""
-    _settle(lambda: _find_account(identity, invitation, may_create), identity, client)
+def refuse_hopeless(identity: Identity, client: Client, terms: Terms) -> User | None:
+    """Raise what `enter` would raise but for a second factor; change nothing, so that whatever works once is left for
+    a second try. Return the account that the identity opens, or None where one is to be made.
+    """
+    return _settle(lambda: _find_account(identity, terms), identity, client)
 
 
 def _settle(attempt: Callable[[], Result], identity: Identity, client: Client) -> Result:
@@ -161,10 +198,16 @@ def _settle(attempt: Callable[[], Result], identity: Identity, client: Client) -
     except AccountRefused as refusal:
         _record_refusal(refusal, identity, client)
         raise
+    except (AccountChanged, InvalidCredentials):
+        raise ChangedMeanwhile() from None
 
 
-def _enter(identity: Identity, client: Client, invitation: Invitation | None, may_create: bool) -> Entry:
-    user = _find_account(identity, invitation, may_create)
+def _enter(identity: Identity, client: Client, terms: Terms) -> Entry:
+    invitation = terms.invitation
+    if invitation is not None:  # before the person's row: in the order in which others lock them
+        lock_acceptable(invitation)
+    user = _find_account(identity, terms)
+    _refuse_without_factor(identity, user, terms)
     created = user is None
     if user is None:
         user = User(email=identity.email, name=identity.name, email_verified_at=timezone.now())
@@ -188,8 +231,11 @@ def _enter(identity: Identity, client: Client, invitation: Invitation | None, ma
     return Entry(membership, created, str(invitation.id) if invitation else None, already_member)
 
 
-def _find_account(identity: Identity, invitation: Invitation | None, may_create: bool) -> User | None:
-    """Return the account that an identity opens, or None where one may be made. Raises what `enter` raises."""
+def _find_account(identity: Identity, terms: Terms) -> User | None:
+    """Return the account that an identity opens, or None where one may be made. Raises what `enter` raises but for a
+    second factor.
+    """
+    invitation = terms.invitation
     bound = find_bound(identity)
     refuse_where_required(bound.email if bound else identity.email or "")
     user = bound or _find_by_address(identity)
@@ -198,11 +244,24 @@ def _find_account(identity: Identity, invitation: Invitation | None, may_create:
     if invitation is not None and invitation.email != (user.email if user else identity.email):
         raise InviteEmailMismatch()
     if user is None and invitation is None:
-        if not may_create:
-            raise NewAccountUnconfirmed()
         if not settings.SIGNUP_IS_OPEN:
             raise SignupClosed()
+        if not terms.may_create:
+            raise NewAccountUnconfirmed()
+    if user is not None and invitation is None:
+        refuse_without_workspace(user)
     return user
+
+
+def _refuse_without_factor(identity: Identity, user: User | None, terms: Terms) -> None:
+    """Raise `SecondFactorRequired` where the account has a factor whose code was not shown, and either none will be
+    asked for, or this would bind or accept something before.
+    """
+    if user is None or not user.has_second_factor or user.totp_confirmed_at == terms.shown_factor:
+        return
+    changes_nothing = terms.invitation is None and find_bound(identity) == user
+    if not terms.asks_for_factor_later or not changes_nothing:
+        raise SecondFactorRequired(user)
 
 
 def find_bound(identity: Identity) -> User | None:

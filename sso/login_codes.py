@@ -4,12 +4,16 @@ import base64
 import hashlib
 import hmac
 import re
+import uuid
 
 from django.utils import timezone
 from rest_framework import status
+from rest_framework.request import Request
 
 from accounts.audit import Action, Person, record
-from accounts.models import Membership
+from accounts.devices import AccountChanged
+from accounts.login import InvalidOtp, OtpRequired, check_second_factor
+from accounts.models import Membership, User
 from accounts.principal import Client
 from accounts.tokens import TokenPair, issue
 from spatialflow.errors import ApiError
@@ -60,12 +64,16 @@ def refuse_unusable_challenge(code_challenge: str, method: str, client_state: st
         raise UnusableChallenge()
 
 
-def trade(code: str, code_verifier: str, client_state: str, client: Client) -> tuple[TokenPair, bool]:
+def trade(
+    request: Request, code: str, code_verifier: str, client_state: str, otp: str | None = None
+) -> tuple[TokenPair, bool]:
     """Spend a login code for a token pair; return that, and whether the sign-in has made the account.
 
     The code is gone whatever comes of it, so a stolen one can be tried once. Raises `InvalidLoginCode`,
-    `VerifierMismatch`, `ClientStateMismatch`.
+    `VerifierMismatch`, `ClientStateMismatch`; where the account has a second factor, which a workspace's own provider
+    stands for, `OtpRequired` and `InvalidOtp` with the `code` for the next try, and `Throttled`.
     """
+    client = Client.of(request)
     row = LoginCode.objects.consume(code)
     if row is None:
         raise InvalidLoginCode()
@@ -83,7 +91,24 @@ def trade(code: str, code_verifier: str, client_state: str, client: Client) -> t
         raise InvalidLoginCode()
     if method_of(row.provider) == "saml":
         return _trade_of_workspace(row, membership, client), row.account_is_new
-    return issue(membership, method_of(row.provider), client), row.account_is_new
+    _ask_for_factor(request, row, membership.user, otp)
+    try:
+        return issue(membership, method_of(row.provider), client), row.account_is_new
+    except AccountChanged:
+        raise InvalidLoginCode() from None
+
+
+def _ask_for_factor(request: Request, row: LoginCode, user: User, otp: str | None) -> None:
+    """Spend a code of the second factor of `user`, if they have one."""
+    if not user.has_second_factor:
+        return
+    try:
+        check_second_factor(request, user, otp)
+    except (OtpRequired, InvalidOtp) as refusal:
+        # Its own code is spent. The verifier and the state have fitted, so this goes to whoever began.
+        kept = ("user_id", "workspace_id", "provider", "code_challenge", "client_state", "account_is_new")
+        refusal.extra["code"] = LoginCode.objects.issue(**{name: getattr(row, name) for name in kept})
+        raise
 
 
 def _trade_of_workspace(row: LoginCode, membership: Membership, client: Client) -> TokenPair:
@@ -94,6 +119,16 @@ def _trade_of_workspace(row: LoginCode, membership: Membership, client: Client) 
         raise InvalidLoginCode()
     session = ProviderSession(row.name_id, row.name_id_format, row.session_index, row.session_ends_at)
     return sign_in_member(membership, provider, session, client)
+
+
+def forget_of_person(user_id: uuid.UUID) -> None:
+    """Let no login code of a person become a sign-in any more."""
+    LoginCode.objects.filter(user_id=user_id).delete()
+
+
+def forget_of_workspace(workspace_id: uuid.UUID) -> None:
+    """Let no login code become a sign-in in a workspace any more."""
+    LoginCode.objects.filter(workspace_id=workspace_id).delete()
 
 
 def challenge_of(code_verifier: str) -> str:

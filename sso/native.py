@@ -7,15 +7,20 @@ sent again.
 import hashlib
 import hmac
 from dataclasses import dataclass
+from datetime import datetime
+
+from rest_framework.request import Request
 
 from accounts.acceptance import find_open
-from accounts.models import Invitation
+from accounts.login import check_second_factor
+from accounts.models import Invitation, User
 from accounts.principal import Client
 from accounts.tokens import TokenPair
 from sso.apple import exchange_code, keep_refresh_token
 from sso.idtoken import IdToken, refusal, verify
-from sso.login import Entry, refuse_hopeless, sign_in
+from sso.login import Entry, Terms, refuse_hopeless, sign_in
 from sso.models import ProviderNonce
+from sso.outbound import place_to_wait
 from sso.providers import APPLE, GOOGLE, native_provider
 
 
@@ -31,15 +36,29 @@ class InvitationLink:
         return find_open(self.invite_id, self.token) if self.invite_id and self.token else None
 
 
-def sign_in_with_google(raw_id_token: str, link: InvitationLink, client: Client) -> tuple[Entry, TokenPair]:
-    """Sign in whom Google's id token speaks of. Raises `NotConfigured`, what `verify`, `link.find` and `login.enter`
-    raise.
+def sign_in_with_google(
+    request: Request, raw_id_token: str, link: InvitationLink, otp: str | None
+) -> tuple[Entry, TokenPair]:
+    """Sign in whom Google's id token speaks of. Raises `NotConfigured`, what `verify`, `link.find`, `login.enter` and
+    `check_second_factor` raise.
     """
+    client = Client.of(request)
     token = verify(native_provider(GOOGLE), raw_id_token)
     identity, invitation = token.identity(), link.find()
-    refuse_hopeless(identity, client, invitation=invitation)
+    account = refuse_hopeless(identity, client, Terms(invitation))
+    shown_factor = _ask_for_factor(request, account, otp)
     token.spend()
-    return sign_in(identity, client, invitation=invitation)
+    return sign_in(identity, client, Terms(invitation, shown_factor=shown_factor))
+
+
+def _ask_for_factor(request: Request, account: User | None, otp: str | None) -> datetime | None:
+    """Spend a code of the account's second factor, if it has one; return since when it has. Raises `OtpRequired`,
+    `InvalidOtp`, `Throttled`.
+    """
+    if account is None or not account.has_second_factor:
+        return None
+    check_second_factor(request, account, otp)
+    return account.totp_confirmed_at
 
 
 def issue_apple_nonce() -> str:
@@ -48,23 +67,36 @@ def issue_apple_nonce() -> str:
     return ProviderNonce.objects.issue()
 
 
+@dataclass(frozen=True)
+class FromApple:
+    """What Apple has given to an app; `name` is the person's by the word of the device."""
+
+    identity_token: str
+    nonce: str
+    code: str
+    name: str
+
+
 def sign_in_with_apple(
-    raw_id_token: str, nonce: str, code: str, name: str, may_create: bool, link: InvitationLink, client: Client
+    request: Request, given: FromApple, link: InvitationLink, otp: str | None, may_create: bool
 ) -> tuple[Entry, TokenPair]:
-    """Sign in whom Apple's identity token speaks of; `name` is theirs by the word of the device.
+    """Sign in whom Apple's identity token speaks of.
 
     The authorization code is traded for a refresh token, which is what lets Apple be told when the account ends.
     Raises what `sign_in_with_google` and `exchange_code` raise.
     """
-    token = verify(native_provider(APPLE), raw_id_token)
-    _refuse_foreign_nonce(token, nonce)
-    identity, invitation = token.identity(name), link.find()
-    refuse_hopeless(identity, client, invitation=invitation, may_create=may_create)
-    if ProviderNonce.objects.consume(nonce) is None:
-        raise refusal(token.provider, "its nonce is unknown, expired or spent")
-    token.spend()
-    refresh_token = exchange_code(code, token.client_id, identity.subject)
-    entry, pair = sign_in(identity, client, invitation=invitation, may_create=may_create)
+    client = Client.of(request)
+    token = verify(native_provider(APPLE), given.identity_token)
+    _refuse_foreign_nonce(token, given.nonce)
+    identity, invitation = token.identity(given.name), link.find()
+    account = refuse_hopeless(identity, client, Terms(invitation, may_create))
+    with place_to_wait():  # at Apple, further down: taken while nothing is spent yet
+        shown_factor = _ask_for_factor(request, account, otp)
+        if ProviderNonce.objects.consume(given.nonce) is None:
+            raise refusal(token.provider, "its nonce is unknown, expired or spent")
+        token.spend()
+        refresh_token = exchange_code(given.code, token.client_id, identity.subject)
+    entry, pair = sign_in(identity, client, Terms(invitation, may_create, shown_factor))
     keep_refresh_token(pair.user, token.client_id, refresh_token)
     return entry, pair
 

@@ -1,38 +1,45 @@
-"""A browser's way to a provider and back: begun here, bound to the browser, and ended in a login code.
+"""A browser's way to a provider and back: begun here, and bound to the browser. Begun with a challenge, it ends in a
+login code for whoever holds the verifier; without one, in the refresh cookie of the browser that began.
 
 The row of a round trip is spent by the first callback that names its state, whatever comes of it. A callback that
-belongs to no round trip of this browser is refused outright; any other leads back to the page that began, with a login
-code or with the error's stable code.
+belongs to no round trip of this browser is refused outright; any other leads back to the page that began, with the end
+of the sign-in or with the error's stable code.
 """
 
 import hmac
 import json
 import logging
+import re
 import secrets
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
+from django.db import IntegrityError
 from rest_framework import status
 
 from accounts.acceptance import find_open
 from accounts.invitations import InviteEmailMismatch
 from accounts.mail import link
+from accounts.models import User
 from accounts.principal import Client
 from spatialflow.encryption import CannotDecrypt, decrypt, encrypt
 from spatialflow.errors import ApiError
 from sso.apple import keep_refresh_token
-from sso.destinations import read_destination, told
+from sso.destinations import Arrival, read_destination, told
 from sso.idtoken import refusal as token_refusal
-from sso.login import enter
+from sso.login import ChangedMeanwhile, Terms, enter, sign_in
 from sso.login_codes import refuse_unusable_challenge
 from sso.models import LoginCode, OAuthState, digest
 from sso.oauth import Grant, Secrets, authorization_url, redeem
-from sso.outbound import ProviderUnavailable
-from sso.providers import APPLE, get_provider, web_provider
+from sso.outbound import REFUSALS_OF_THE_SERVICE, ProviderUnavailable, ServiceRefused
+from sso.providers import APPLE, Provider, get_provider, web_provider
 
 logger = logging.getLogger(__name__)
 
 DENIED = {"access_denied", "user_cancelled_authorize", "consent_required", "interaction_required", "login_required"}
+STATE = re.compile(rb"(?<![\w-])[\w-]{43}(?![\w-])")  # wherever it stands
+MAX_STATES = 10
 
 
 class InvalidState(ApiError):
@@ -51,13 +58,6 @@ class ConsentDenied(ApiError):
     status_code = status.HTTP_403_FORBIDDEN
     default_detail = "The sign-in was cancelled at the provider. Begin it again to go on."
     default_code = "access_denied"
-
-
-class ChallengeRequired(ApiError):
-    """Without a challenge a round trip could only end in the dashboard's session, which there is not yet."""
-
-    default_detail = "Begin the sign-in with a code_challenge (PKCE, S256) and a state."
-    default_code = "code_challenge_required"
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,21 @@ def begin(provider_name: str, wish: Wish, browser: str) -> str:
     return authorization_url(provider, Secrets(state, verifier, nonce=nonce))
 
 
-def finish(provider_name: str, callback: dict[str, str], browser: str, client: Client) -> str:
-    """Return where to send the browser that came back with `callback`: with a login code, or with an error's code.
+def spend_malformed(callback: bytes) -> None:
+    """Spend every round trip whose state stands in a callback that cannot be read, up to MAX_STATES of them."""
+    for state in list(dict.fromkeys(STATE.findall(callback)))[:MAX_STATES]:
+        OAuthState.objects.consume(state.decode())
+
+
+def finish(provider_name: str, callback: dict[str, str], browser: str, client: Client) -> Arrival:
+    """Return where to send the browser that came back with `callback`: with a login code, with the pair that its
+    refresh cookie is for, or with an error's code.
 
     Raises `NotFound`; `InvalidState` where there is no such round trip of this browser; `MalformedCallback`.
     """
-    name = get_provider(provider_name).name
     state = callback.get("state", "")
     round_trip = OAuthState.objects.consume(state)
+    name = get_provider(provider_name).name
     if (
         round_trip is None
         or round_trip.provider != name
@@ -113,30 +120,44 @@ def finish(provider_name: str, callback: dict[str, str], browser: str, client: C
     ):
         raise InvalidState()
     try:
-        code = _sign_in(round_trip, state, callback, client)
+        return _sign_in(round_trip, state, callback, client)
     except MalformedCallback:
         raise
-    except ApiError as refusal:
-        logger.info("sign-in by %s refused from %s: %s", name, client.ip, refusal.get_codes())
-        return _told_refusal(round_trip, refusal)
-    return told(round_trip.next, code=code, state=round_trip.client_state)
+    except ApiError as error:
+        refusal = error
+    except IntegrityError:  # the account was deleted meanwhile
+        refusal = ChangedMeanwhile()
+    logger.info("sign-in by %s refused from %s: %s", name, client.ip, refusal.get_codes())
+    return Arrival(_told_refusal(round_trip, refusal))
 
 
-def _sign_in(round_trip: OAuthState, state: str, callback: dict[str, str], client: Client) -> str:
-    """Return a login code for whom the provider vouches for."""
+def _sign_in(round_trip: OAuthState, state: str, callback: dict[str, str], client: Client) -> Arrival:
+    """Return the end of the round trip of whom the provider vouches for."""
     provider = web_provider(round_trip.provider)
     if error := callback.get("error"):
-        raise ConsentDenied() if error in DENIED else ProviderUnavailable()
+        raise _meaning_of(error, provider)
     if not callback.get("code"):
         raise MalformedCallback()
     name = _name_of_first_visit(callback.get("user", "")) if provider.name == APPLE else ""
-    if round_trip.intent != OAuthState.Intent.CLIENT:
-        raise ChallengeRequired()  # before the provider's code is spent, and before anything is made
     grant = redeem(provider, Secrets(state, _verifier_of(round_trip), code=callback["code"]))
     if not hmac.compare_digest(digest(grant.id_token.nonce or ""), bytes(round_trip.nonce_digest)):
         raise token_refusal(provider, "it is not of this round trip")
     grant.id_token.spend()  # whoever should see it in a log cannot trade it as an app does
-    return _issue_code(round_trip, grant, name, client)
+    if round_trip.intent == OAuthState.Intent.CLIENT:
+        return _end_in_code(round_trip, grant, name, client)
+    return _end_in_cookie(round_trip, grant, name, client)
+
+
+def _meaning_of(error: str, provider: Provider) -> ApiError:
+    """Return what an error of the provider's means here. Its words are anybody's, so only known ones are logged."""
+    if error in DENIED:
+        return ConsentDenied()
+    host = urlsplit(provider.authorization_url).hostname
+    if error in REFUSALS_OF_THE_SERVICE:
+        logger.error("%s at %s refuses this service in the browser: %s", provider.name, host, error)
+        return ServiceRefused()
+    logger.warning("%s at %s sent a browser back with an error of its own", provider.name, host)
+    return ProviderUnavailable()
 
 
 def _verifier_of(round_trip: OAuthState) -> str:
@@ -146,12 +167,20 @@ def _verifier_of(round_trip: OAuthState) -> str:
         raise InvalidState() from None
 
 
-def _issue_code(round_trip: OAuthState, grant: Grant, name: str, client: Client) -> str:
-    entry = enter(grant.id_token.identity(name), client, invitation=round_trip.invitation)
+def _end_in_cookie(round_trip: OAuthState, grant: Grant, name: str, client: Client) -> Arrival:
+    """Sign in the browser that began. There is no page that could ask for a second factor."""
+    _, pair = sign_in(grant.id_token.identity(name), client, Terms(round_trip.invitation))
+    _keep_apples_token(pair.user, grant)
+    return Arrival(told(round_trip.next), pair)
+
+
+def _end_in_code(round_trip: OAuthState, grant: Grant, name: str, client: Client) -> Arrival:
+    """Issue a login code, whose trade asks for the second factor of an account that has one."""
+    terms = Terms(round_trip.invitation, asks_for_factor_later=True)
+    entry = enter(grant.id_token.identity(name), client, terms)
     membership = entry.membership
-    if grant.refresh_token and round_trip.provider == APPLE:
-        keep_refresh_token(membership.user, grant.id_token.client_id, grant.refresh_token)
-    return LoginCode.objects.issue(
+    _keep_apples_token(membership.user, grant)
+    code = LoginCode.objects.issue(
         user_id=membership.user_id,
         workspace_id=membership.workspace_id,
         provider=round_trip.provider,
@@ -159,6 +188,12 @@ def _issue_code(round_trip: OAuthState, grant: Grant, name: str, client: Client)
         client_state=round_trip.client_state,
         account_is_new=entry.created,
     )
+    return Arrival(told(round_trip.next, code=code, state=round_trip.client_state))
+
+
+def _keep_apples_token(user: User, grant: Grant) -> None:
+    if grant.refresh_token and grant.id_token.provider.name == APPLE:
+        keep_refresh_token(user, grant.id_token.client_id, grant.refresh_token)
 
 
 def _name_of_first_visit(user: str) -> str:

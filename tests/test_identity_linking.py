@@ -48,7 +48,9 @@ def test_an_address_verified_on_both_sides_binds(anyone: APIClient, provider: Is
         {"provider": "google"},
         alice.workspace.id,
     )
-    assert "Google now signs in to your account" in [sent.subject for sent in delivered()]
+    [mail] = [sent for sent in delivered() if sent.subject == "Google now signs in to your account"]
+    for remedy in ("secure it first", "“Forgot password”", "two-factor authentication", "disconnecting alone does not"):
+        assert remedy in str(mail.body).replace("\n", " ")
 
 
 def test_binding_keeps_the_password_the_name_and_the_sign_ins(anyone: APIClient, provider: Issuer, alice: Actor):
@@ -155,7 +157,7 @@ def test_who_signed_up_first_with_a_strangers_address_gains_nothing(anyone: APIC
 
     sentence = (
         "There is an account with your email address that nobody has proven to own. Set a new password for it with "
-        "POST /api/v1/auth/forgot-password, or where it has none, answer its verification mail; then sign in again."
+        "POST /api/v1/auth/forgot-password, whoever chose the present one; then sign in again."
     )
     assert (refused.status_code, refused.json()) == (
         409,
@@ -177,6 +179,24 @@ def test_who_signed_up_first_with_a_strangers_address_gains_nothing(anyone: APIC
     assert google(anyone, provider).status_code == 200
     assert anyone.post(LOGIN, mallory, format="json").status_code == 401
     assert bearer(mallorys).get("/api/v1/auth/me").status_code == 401
+
+
+def test_an_unproven_account_without_a_password_is_proven_by_its_mail(anyone: APIClient, provider: Issuer):
+    """An invitation's link opened it, which does not prove the address; no reset goes to such an account."""
+    grace = User.objects.create_user("grace@example.com")
+
+    refused = google(anyone, provider)
+
+    sentence = (
+        "There is an account with your email address that nobody has proven to own. Answer its verification mail, "
+        "which POST /api/v1/auth/resend-verification sends once more; then sign in again."
+    )
+    assert (refused.status_code, refused.json()["detail"]) == (409, sentence)
+
+    anyone.post("/api/v1/auth/resend-verification", {"email": grace.email}, format="json")
+    token = secret_in(str(delivered()[-1].body))
+    assert anyone.post("/api/v1/auth/verify-email", {"token": token}, format="json").status_code == 200
+    assert google(anyone, provider).json()["user"]["id"] == str(grace.id)
 
 
 def test_who_signs_up_afterwards_with_a_strangers_address_gains_nothing(anyone: APIClient, provider: Issuer):

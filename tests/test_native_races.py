@@ -12,7 +12,7 @@ from accounts.models import Invitation, Membership, SignIn, User, Workspace
 from tests.support.cast import Actor
 from tests.support.launch import Server, launch
 from tests.support.oidc_issuer import APPLE, GOOGLE, NONCE, Issuer, issuer
-from tests.support.race import at_once, call
+from tests.support.race import Answer, at_once, call
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CALLERS = 8
@@ -26,7 +26,8 @@ def provider() -> Iterator[Issuer]:
 
 @pytest.fixture(scope="module")
 def api(database_url: str, provider: Issuer) -> Iterator[Server]:
-    environment = {"PUBLIC_URL": settings.PUBLIC_URL, **provider.environment()}
+    # Of places to wait for the provider's keys as many as callers, for the first of them come at once.
+    environment = {"PUBLIC_URL": settings.PUBLIC_URL, "BLOCKING_THREADS": str(2 * CALLERS), **provider.environment()}
     with launch(database_url, extra_env=environment) as running:
         yield running
 
@@ -86,6 +87,26 @@ def test_of_many_strangers_with_one_address_one_is_bound(api: Server, provider: 
 
     assert Counter(answer.status for answer in answers) == {200: 1, 409: CALLERS - 1}
     assert UserSocialAuth.objects.count() == 1
+
+
+def test_who_deletes_their_account_meanwhile_is_told_so(api: Server, provider: Issuer):
+    """Whoever comes first, nobody is told of wrong credentials, and nothing is left of the deleted account."""
+    for _ in range(4):
+        begun = call(api, "POST", GOOGLE, {"id_token": provider.google_token()}).body
+        leave = {"Authorization": f"Bearer {begun['access_token']}"}
+        tokens = [provider.google_token() for _ in range(CALLERS)]
+
+        def act(i: int) -> Answer:
+            if i == 0:
+                return call(api, "DELETE", "/api/v1/account/me", headers=leave)  # noqa: B023 - within the round
+            return call(api, "POST", GOOGLE, {"id_token": tokens[i]})  # noqa: B023
+
+        farewell, *answers = at_once(CALLERS, act)
+
+        refusals = {(a.status, a.body["error_code"]) for a in answers if a.status != 200}
+        assert farewell.status in (200, 204), farewell
+        assert refusals <= {(401, "account_changed"), (409, "deleted_meanwhile"), (409, "another_identity_linked")}
+        assert not User.objects.filter(id=begun["user"]["id"]).exists()
 
 
 def test_an_invitation_is_spent_once(api: Server, provider: Issuer, alice: Actor):

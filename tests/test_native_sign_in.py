@@ -172,7 +172,51 @@ def test_where_signup_is_closed_only_the_invited_get_in(
     assert (invited.status_code, invited.json()["created"]) == (200, True)
 
 
+def test_closed_signup_is_said_before_anybody_is_asked_to_confirm(anyone: APIClient, provider: Issuer, settings: Any):
+    settings.SIGNUP_IS_OPEN = False
+
+    response = apple(anyone, provider, confirm_new_account=None)
+
+    assert (response.status_code, response.json()["error_code"]) == (403, "signup_closed")
+
+
+@pytest.mark.parametrize("path", [GOOGLE, APPLE])
+def test_who_is_only_in_suspended_workspaces_spends_nothing(anyone: APIClient, provider: Issuer, bob: Actor, path: str):
+    email = {"email": bob.user.email}
+    body = {"id_token": provider.google_token(**email)}
+    if path == APPLE:
+        body = apple_body(provider, nonce_for(anyone), token_email=bob.user.email)
+    Workspace.objects.update(suspended_at=timezone.now())
+
+    response = anyone.post(path, body, format="json")
+
+    assert (response.status_code, response.json()["error_code"]) == (403, "no_workspace")
+    assert (SpentToken.objects.count(), UserSocialAuth.objects.count(), provider.asked("/token")) == (0, 0, 0)
+
+    Workspace.objects.update(suspended_at=None)
+    assert anyone.post(path, body, format="json").status_code == 200  # the very same
+
+
 # --- Invitations
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_an_invitation_into_a_workspace_that_is_suspended_makes_and_spends_nothing(
+    anyone: APIClient, provider: Issuer, alice: Actor, mallory: Actor, known: bool
+):
+    body = {"id_token": provider.google_token(email="mallory@other.test" if known else "grace@example.com")}
+    body |= an_invitation(alice, "mallory@other.test" if known else "grace@example.com")
+    Workspace.objects.filter(slug="acme").update(suspended_at=timezone.now())
+    before = [model.objects.count() for model in (User, Membership, SignIn, UserSocialAuth, SpentToken)]
+
+    response = anyone.post(GOOGLE, body, format="json")
+
+    assert (response.status_code, response.json()["error_code"]) == (404, "not_found")
+    assert before == [model.objects.count() for model in (User, Membership, SignIn, UserSocialAuth, SpentToken)]
+    assert Invitation.objects.get().status == "pending"
+
+    Workspace.objects.update(suspended_at=None)
+    assert anyone.post(GOOGLE, body, format="json").json()["role"] == "field_worker"
 
 
 def test_an_invitation_makes_the_newcomer_a_member(anyone: APIClient, provider: Issuer, alice: Actor):
@@ -309,6 +353,18 @@ def test_apple_down_is_a_502_in_time_and_nothing_half_made(anyone: APIClient, pr
 
     provider.behave("/token", None)
     assert apple(anyone, provider).status_code == 200
+
+
+def test_apple_that_does_not_know_this_service_is_the_operators_to_repair(
+    anyone: APIClient, provider: Issuer, settings: Any, caplog: Any
+):
+    settings.APPLE_KEY_ID = "ANOTHERKEY"
+
+    response = apple(anyone, provider)
+
+    assert (response.status_code, response.json()["error_code"]) == (502, "provider_refused_service")
+    assert "127.0.0.1 answered 400 invalid_client" in caplog.text
+    assert (User.objects.count(), SignIn.objects.count()) == (0, 0)
 
 
 # --- What is missing, odd or too much

@@ -2,6 +2,7 @@
 code and no state behind.
 """
 
+import json
 import time
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -128,6 +129,9 @@ def test_of_sixteen_callbacks_at_once_one_goes_on(database_url):
         ("access_denied", "access_denied"),
         ("user_cancelled_authorize", "access_denied"),
         ("server_error", "provider_unavailable"),
+        ("invalid_client", "provider_refused_service"),
+        ("redirect_uri_mismatch", "provider_refused_service"),
+        ("org_internal", "provider_refused_service"),
         ("<script>alert(1)</script>", "provider_unavailable"),
         ("x" * 10_000, "provider_unavailable"),
     ],
@@ -193,6 +197,40 @@ def test_a_stolen_code_does_not_fit_another_round_trip(browser: APIClient, googl
 
 
 # --- Forms
+
+
+@pytest.mark.parametrize("spoiled", ["a=\0", "state=again", "a=%ff", "&".join(f"f{i}=x" for i in range(51))])
+@pytest.mark.parametrize("name", ["google", "apple"])
+def test_a_malformed_callback_spends_the_state_that_it_names(browser, google, apple, name, spoiled):
+    answer = {"google": google, "apple": apple}[name].consent(begin(browser, name))
+    path, body = f"/api/v1/auth/oauth/{name}/callback", f"{urlencode(answer)}&{spoiled}".replace("\0", "%00")
+
+    by_get = name == "google"
+    response = browser.get(f"{path}?{body}") if by_get else browser.post(path, body, content_type=FORM)
+
+    assert (response.status_code, response.json()["error_code"]) == (400, "malformed_form")
+    assert_nothing_was_made()
+    assert_refused(come_back(browser, answer, name))
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "multipart/form-data; boundary=x"])
+def test_a_callback_of_another_type_spends_the_state_that_it_names(browser, apple: StandIn, content_type):
+    answer = apple.consent(begin(browser, "apple"))
+
+    response = browser.post("/api/v1/auth/oauth/apple/callback", json.dumps(answer), content_type=content_type)
+
+    assert response.status_code == 415
+    assert_nothing_was_made()
+    assert_refused(come_back(browser, answer, "apple"))
+
+
+def test_a_malformed_callback_of_many_states_costs_few_queries(browser, apple: StandIn, django_assert_max_num_queries):
+    body = "&".join(f"state={i:043d}" for i in range(10_000))
+
+    with django_assert_max_num_queries(15):
+        response = browser.post("/api/v1/auth/oauth/apple/callback", body, content_type=FORM)
+
+    assert response.status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -315,6 +353,10 @@ def saying(status: int, body: bytes, **headers: str) -> Any:
         pytest.param(saying(400, b'{"error": ["x"]}'), "provider_unavailable", id="odd-error"),
         pytest.param(saying(400, b"[1]"), "provider_unavailable", id="error-list"),
         pytest.param(saying(401, b'{"error": "invalid_client"}'), "provider_refused_service", id="unknown-client"),
+        pytest.param(saying(400, b'{"error": "invalid_client"}'), "provider_refused_service", id="unknown-client-400"),
+        pytest.param(saying(400, b'{"error": "redirect_uri_mismatch"}'), "provider_refused_service", id="redirect-uri"),
+        pytest.param(saying(403, b'{"error": "org_internal"}'), "provider_refused_service", id="internal"),
+        pytest.param(saying(500, b'{"error": "invalid_client"}'), "provider_unavailable", id="500-with-a-word"),
         pytest.param(saying(302, b"", Location="/keys"), "provider_unavailable", id="redirect"),
         pytest.param(gigabyte, "provider_unavailable", id="gigabyte"),
         pytest.param(dripping, "provider_unavailable", id="dripping"),
@@ -446,6 +488,27 @@ def test_an_id_token_of_another_round_trip(browser: APIClient, google: StandIn):
 
     assert told(come_back(browser, answer))["error"] == "invalid_identity_token"
     assert (LoginCode.objects.count(), User.objects.count()) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "logged"),
+    [
+        (
+            400,
+            b'{"error": "redirect_uri_mismatch", "error_description": "a secret"}',
+            "127.0.0.1 answered 400 redirect_uri",
+        ),
+        (401, b'{"error": "invalid_client"}', "127.0.0.1 answered 401 invalid_client"),
+        (500, b"a secret", "127.0.0.1 answered 500"),
+        (400, b'{"error": "a secret"}', "127.0.0.1 answered 400"),
+    ],
+)
+def test_the_log_names_the_host_and_the_providers_word(browser, google: StandIn, caplog, status, body, logged):
+    google.token_endpoint = saying(status, body)
+
+    come_back(browser, google.consent(begin(browser)))
+
+    assert logged in caplog.text and "a secret" not in caplog.text
 
 
 # --- Whose account

@@ -8,9 +8,10 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import AuditEvent, SignIn, User
+from accounts.operations import reinstate_user, reinstate_workspace, suspend_user, suspend_workspace
 from sso.login_codes import challenge_of
 from sso.models import LoginCode
-from tests.support.cast import Actor
+from tests.support.cast import PASSWORD, Actor
 from tests.support.oauth import CLIENT_STATE, VERIFIER, exchange
 from tests.support.race import at_once, call
 
@@ -98,6 +99,25 @@ def test_a_person_who_may_not_come_in_any_more_does_not(anyone: APIClient, bob: 
     bob.membership.delete()
     assert exchange(anyone, codes.pop()).json() == INVALID
     assert LoginCode.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    "ending", ["revoke others", "log out", "change the password", "suspend", "suspend the workspace", "end everybody's"]
+)
+def test_whoever_ends_their_sign_ins_ends_what_is_about_to_be_one(anyone: APIClient, alice: Actor, bob: Actor, ending):
+    code, bobs = code_of(alice), code_of(bob)
+    passwords = {"current_password": PASSWORD, "new_password": "another horse, another staple"}
+    {
+        "revoke others": lambda: alice.client.post("/api/v1/auth/sessions/revoke-others"),
+        "log out": lambda: alice.client.post("/api/v1/auth/logout"),
+        "change the password": lambda: alice.client.post("/api/v1/auth/change-password", passwords, format="json"),
+        "suspend": lambda: (suspend_user(alice.user), reinstate_user(alice.user)),
+        "suspend the workspace": lambda: (suspend_workspace(alice.workspace), reinstate_workspace(alice.workspace)),
+        "end everybody's": lambda: alice.client.post("/api/v1/workspaces/revoke-all-sessions"),
+    }[ending]()
+
+    assert exchange(anyone, code).json() == INVALID
+    assert exchange(anyone, bobs).status_code == (401 if "workspace" in ending or "everybody" in ending else 200)
 
 
 @pytest.mark.parametrize("odd", [None, 1, [], {}, "", "a\0b", "x" * 100_000])

@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from django.conf import settings as configured
+from django.utils import timezone
 from rest_framework.test import APIClient
 from social_django.models import UserSocialAuth
 
@@ -246,13 +247,62 @@ def test_a_challenge_is_by_s256_and_comes_with_a_state(browser: APIClient, googl
     assert (response.status_code, response.json()["error_code"]) == (400, "invalid_code_challenge")
 
 
-def test_without_a_challenge_nothing_is_made_and_the_provider_is_not_even_asked(browser: APIClient, google: StandIn):
-    url = browser.get("/api/v1/auth/oauth/google/authorize", {"next": "/welcome"}).json()["authorization_url"]
+def begin_plainly(browser: APIClient, name: str = "google", **query: str) -> str:
+    """Begin without a challenge, as the official SDK does."""
+    url: str = browser.get(f"/api/v1/auth/oauth/{name}/authorize", query).json()["authorization_url"]
+    return url
 
-    back = come_back(browser, google.consent(url))
 
-    assert back["Location"] == f"{configured.PUBLIC_URL}/welcome?error=code_challenge_required"
-    assert (google.redeemed, User.objects.count(), OAuthState.objects.count()) == ([], 0, 0)
+@pytest.mark.parametrize("name", ["google", "apple"])
+def test_without_a_challenge_it_ends_in_the_refresh_cookie(
+    browser: APIClient, google: StandIn, apple: StandIn, name: str
+):
+    provider = {"google": google, "apple": apple}[name]
+
+    back = come_back(browser, provider.consent(begin_plainly(browser, name, next="/welcome?a=b")), name)
+
+    assert (back.status_code, back["Location"]) == (302, f"{configured.PUBLIC_URL}/welcome?a=b")
+    cookie = back.cookies["spatialflow_refresh"]
+    assert (cookie["samesite"], cookie["secure"], cookie["httponly"]) == ("Strict", True, True)
+    assert (cookie["path"], back["Cache-Control"]) == ("/api/v1/auth/", "no-store")
+    refreshed = browser.post("/api/v1/auth/refresh")
+    assert (refreshed.status_code, refreshed.json()["user"]["email"]) == (200, DANA["email"])
+    assert (LoginCode.objects.count(), OAuthState.objects.count()) == (0, 0)
+    assert AppleRefreshToken.objects.count() == (1 if name == "apple" else 0)
+    assert User.objects.get().sign_ins.values_list("method", flat=True).get() == name
+
+
+def test_only_the_browser_that_began_gets_the_cookie(browser: APIClient, google: StandIn):
+    url = begin_plainly(browser)
+    victim = APIClient()
+    begin_plainly(victim)
+
+    refused = come_back(victim, google.consent(url))
+
+    assert (refused.status_code, refused.json()["error_code"]) == (400, "invalid_state")
+    assert "spatialflow_refresh" not in refused.cookies
+    assert come_back(browser, google.consent(begin_plainly(browser))).cookies["spatialflow_refresh"]
+
+
+def test_who_is_refused_gets_no_cookie(browser: APIClient, google: StandIn):
+    google.person["email_verified"] = False
+
+    back = come_back(browser, google.consent(begin_plainly(browser, next="/welcome")))
+
+    assert back["Location"] == f"{configured.PUBLIC_URL}/welcome?error=email_not_verified_at_provider"
+    assert "spatialflow_refresh" not in back.cookies
+
+
+@pytest.mark.parametrize("prefix", ["", "https://app.example.com"])
+def test_the_whole_address_of_the_end_has_a_length(browser: APIClient, google: StandIn, settings, prefix: str):
+    settings.CORS_ALLOWED_ORIGINS = ["https://app.example.com"]
+    room = 500 - len(prefix or configured.PUBLIC_URL)
+    path = "/api/v1/auth/oauth/google/authorize"
+
+    longest = browser.get(path, {"next": prefix + "/" + "a" * (room - 1)})
+    longer = browser.get(path, {"next": prefix + "/" + "a" * room})
+
+    assert (longest.status_code, longer.status_code, longer.json()["error_code"]) == (200, 400, "invalid_next")
 
 
 def invite(alice: Actor, email: str) -> dict[str, str]:
@@ -283,6 +333,17 @@ def test_an_invitation_of_somebody_else_changes_nothing(browser: APIClient, goog
     assert back["Location"] == f"{page}&error=INVITE_EMAIL_MISMATCH&state={CLIENT_STATE}"
     assert Invitation.objects.get().status == "pending"
     assert (User.objects.filter(email=DANA["email"]).count(), UserSocialAuth.objects.count()) == (0, 0)
+
+
+def test_an_invitation_into_a_workspace_suspended_meanwhile(browser: APIClient, google: StandIn, alice: Actor):
+    url = begin(browser, **invite(alice, DANA["email"]))
+    alice.workspace.suspended_at = timezone.now()
+    alice.workspace.save()
+
+    back = told(come_back(browser, google.consent(url)))
+
+    assert back["error"] == "not_found"
+    assert (Invitation.objects.get().status, User.objects.count(), UserSocialAuth.objects.count()) == ("pending", 1, 0)
 
 
 def test_an_invitation_is_validated_before_anybody_leaves(browser: APIClient, google: StandIn, alice: Actor):

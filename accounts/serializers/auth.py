@@ -9,16 +9,20 @@ from accounts.scopes import Role
 from accounts.tokens import TokenPair
 
 
-class LoginSerializer(serializers.Serializer):
-    email = serializers.CharField(max_length=1000)
-    password = serializers.CharField(max_length=100_000, trim_whitespace=False)
-    otp = serializers.CharField(
+def otp_field() -> serializers.CharField:
+    return serializers.CharField(
         required=False,
         allow_null=True,
         allow_blank=True,
         max_length=100,
         help_text="The code of the second factor, or a recovery code; not looked at where the account has none.",
     )
+
+
+class LoginSerializer(serializers.Serializer):
+    email = serializers.CharField(max_length=1000)
+    password = serializers.CharField(max_length=100_000, trim_whitespace=False)
+    otp = otp_field()
 
 
 class RefreshSerializer(serializers.Serializer):

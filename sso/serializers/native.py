@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.scopes import Role
-from accounts.serializers.auth import TokenPairSerializer, token_pair_json
+from accounts.serializers.auth import TokenPairSerializer, otp_field, token_pair_json
 from accounts.tokens import TokenPair
 from sso.login import Entry
 from sso.native import InvitationLink
@@ -22,6 +22,7 @@ class GoogleExchangeSerializer(serializers.Serializer):
     id_token = serializers.CharField(max_length=20_000)
     invite_id = optional_text(100)
     invite_token = optional_text(500)
+    otp = otp_field()
 
     @property
     def invitation_link(self) -> InvitationLink:

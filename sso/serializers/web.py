@@ -2,7 +2,8 @@
 
 from rest_framework import serializers
 
-from accounts.serializers.auth import TokenPairSerializer
+from accounts.serializers.auth import TokenPairSerializer, otp_field
+from spatialflow.errors import ErrorSerializer
 
 
 class ProviderSerializer(serializers.Serializer):
@@ -54,6 +55,11 @@ class ExchangeSerializer(serializers.Serializer):
     code = serializers.CharField(max_length=1000)
     code_verifier = serializers.CharField(max_length=1000, trim_whitespace=False)
     state = serializers.CharField(max_length=1000, trim_whitespace=False)
+    otp = otp_field()
+
+
+class ExchangeRefusedSerializer(ErrorSerializer):
+    code = serializers.CharField(required=False, help_text="For the next try, where only the second factor is missing.")
 
 
 class ExchangedSerializer(TokenPairSerializer):

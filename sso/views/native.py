@@ -17,7 +17,7 @@ from spatialflow.api import PublicAPIView, WorkspaceAPIView
 from spatialflow.errors import ErrorSerializer
 from sso.identities import LinkingWithdrawn, disconnect, linked_to
 from sso.login import Entry
-from sso.native import issue_apple_nonce, sign_in_with_apple, sign_in_with_google
+from sso.native import FromApple, issue_apple_nonce, sign_in_with_apple, sign_in_with_google
 from sso.notifications import act_on_notification
 from sso.serializers.native import (
     AppleExchangeSerializer,
@@ -31,7 +31,7 @@ from sso.serializers.native import (
 
 EXCHANGE_RESPONSES = {
     status.HTTP_200_OK: SignedInSerializer,
-    **dict.fromkeys((401, 403, 404, 409, 502), ErrorSerializer),
+    **dict.fromkeys((400, 401, 403, 404, 409, 502, 503), ErrorSerializer),
 }
 
 
@@ -45,6 +45,8 @@ class GoogleExchangeView(PublicAPIView):
     """Trade an id token that Google issued to an app in the last ten minutes for a token pair. It works once.
 
     An unknown Google account opens the account of its address where both sides have verified that, or else a new one.
+    Where the account has a second factor, the answer without `otp` is 401 `otp_required`, with a wrong one 401
+    `invalid_otp`; then the same token can be sent again.
     """
 
     throttle_classes: ClassVar[list[type]] = []
@@ -54,9 +56,8 @@ class GoogleExchangeView(PublicAPIView):
         with charged_by_address(TOKEN_EXCHANGE, request):
             body = GoogleExchangeSerializer(data=request.data)
             body.is_valid(raise_exception=True)
-        return signed_in(
-            *sign_in_with_google(body.validated_data["id_token"], body.invitation_link, Client.of(request))
-        )
+        sent = body.validated_data
+        return signed_in(*sign_in_with_google(request, sent["id_token"], body.invitation_link, sent.get("otp")))
 
 
 class AppleNonceView(PublicAPIView):
@@ -77,7 +78,8 @@ class AppleExchangeView(PublicAPIView):
     """Trade what Apple gave to an app in the last ten minutes for a token pair. Token, nonce and code work once.
 
     Where this would make an account without an invitation, it takes `confirm_new_account`: otherwise the answer is 409
-    with that as its `error_code`, and the same can be sent again.
+    with that as its `error_code`, and the same can be sent again; so it can where the account has a second factor and
+    the answer is 401 `otp_required` or `invalid_otp`.
     """
 
     throttle_classes: ClassVar[list[type]] = []
@@ -88,17 +90,9 @@ class AppleExchangeView(PublicAPIView):
             body = AppleExchangeSerializer(data=request.data)
             body.is_valid(raise_exception=True)
         sent = body.validated_data
-        return signed_in(
-            *sign_in_with_apple(
-                sent["identity_token"],
-                sent["nonce"],
-                sent["authorization_code"],
-                body.name,
-                bool(sent.get("confirm_new_account")),
-                body.invitation_link,
-                Client.of(request),
-            )
-        )
+        given = FromApple(sent["identity_token"], sent["nonce"], sent["authorization_code"], body.name)
+        may_create = bool(sent.get("confirm_new_account"))
+        return signed_in(*sign_in_with_apple(request, given, body.invitation_link, sent.get("otp"), may_create))
 
 
 class AppleNotificationView(PublicAPIView):
