@@ -59,11 +59,9 @@ def find_in(workspace_id: uuid.UUID, state: str) -> IdentityProvider:
     return found
 
 
-def lock_workspace(workspace_id: uuid.UUID, *, entirely: bool = False) -> Workspace:
-    """Return the workspace, whose row orders all changes of its connections; `entirely` where sign-ins of its people
-    are to wait as well. Raises `NotFound`.
-    """
-    workspace = Workspace.objects.select_for_update(no_key=not entirely).filter(id=workspace_id).first()
+def lock_workspace(workspace_id: uuid.UUID) -> Workspace:
+    """Return the workspace, whose row orders all changes of its connections. Raises `NotFound`."""
+    workspace = Workspace.objects.select_for_update(no_key=True).filter(id=workspace_id).first()
     if workspace is None:
         raise NotFound()
     return workspace
@@ -109,7 +107,7 @@ def patch(request: Request, fields: dict[str, Any], state: str = State.SERVING) 
         refuse_other_plans(request.auth.plan)
     wanted = fields.pop("is_required", None)
     with transaction.atomic():
-        workspace = lock_workspace(request.auth.workspace_id, entirely=wanted is not None)
+        workspace = lock_workspace(request.auth.workspace_id)
         provider = find_in(workspace.id, state)
         if wanted is False:
             set_required(request, workspace, provider, wanted)
@@ -157,16 +155,18 @@ def store(
     changes = {name: _told(provider, name, fields[name], is_new) for name in sorted(changed)}
     if not changed:
         return {}
-    is_risky = _breaks_sign_ins(provider, fields, changed)
+    is_risky = _breaks_sign_ins(provider, fields, changed, request)
     if provider.state == State.SERVING and not is_new:
         _refuse_where_required(request, workspace, fields, is_risky)
-    for name in changed:
-        setattr(provider, name, fields[name])
+    written = {name: fields[name] for name in changed}
     if is_risky:
-        provider.tested_at = None
-    if changed & {"certificates"}:
-        provider.certificate_warned_at = None
-    provider.save()
+        written["tested_at"] = None
+    if "certificates" in changed:
+        written["certificate_warned_at"] = None
+    for name, value in written.items():
+        setattr(provider, name, value)
+    # A test may be noted at this very moment, and a warning: only what changes is written.
+    provider.save(update_fields=None if is_new else [*written, "updated_at"])
     _tell(provider, changes, request)
     return changes
 
@@ -178,10 +178,18 @@ def _told(provider: IdentityProvider, name: str, value: Any, is_new: bool) -> di
     return {"from": before, "to": value}
 
 
-def _breaks_sign_ins(provider: IdentityProvider, fields: dict[str, Any], changed: set[str]) -> bool:
-    """Return whether what a test has shown says nothing about the connection any more."""
+def _breaks_sign_ins(
+    provider: IdentityProvider, fields: dict[str, Any], changed: set[str], request: Request | None
+) -> bool:
+    """Return whether what a test has shown says nothing about the connection any more.
+
+    An expired certificate counts in signatures like any other, for providers go on to use theirs; only the provider's
+    own metadata says that it does not.
+    """
     kept = fields.get("certificates", provider.certificates)
-    removed = [pem for pem in provider.certificates if pem not in kept and not describe(pem).is_expired]
+    removed = [pem for pem in provider.certificates if pem not in kept]
+    if request is None:
+        removed = [pem for pem in removed if not describe(pem).is_expired]
     return bool(changed & DECISIVE or removed)
 
 

@@ -328,12 +328,14 @@ def test_while_it_is_required_what_harms_no_sign_in_is_changed(alice, connection
     assert serving().tested_at is not None
 
 
-def test_while_it_is_required_expired_certificates_go_and_valid_ones_stay(alice, connection):
-    IdentityProvider.objects.update(certificates=[OVER, VALID, certificate("idp")])
+def test_while_it_is_required_no_certificate_goes_and_new_ones_come(alice, connection):
+    """Not an expired one either: providers go on to sign with theirs."""
+    IdentityProvider.objects.update(certificates=[OVER, VALID])
     owner = demand(alice)
 
     refused(patch(owner, certificates=[VALID]), 409, "sso_is_required")
-    assert patch(owner, certificates=[VALID, certificate("idp")]).status_code == 200
+    refused(patch(owner, certificates=[OVER]), 409, "sso_is_required")
+    assert patch(owner, certificates=[VALID, OVER, certificate("idp")]).status_code == 200
 
 
 def test_while_it_is_required_a_tested_one_is_swapped_in(alice, bob, connection, browser):

@@ -271,7 +271,7 @@ class AttemptSerializer(serializers.Serializer):
     reference = serializers.CharField(help_text="What the person was shown.")
     created_at = serializers.DateTimeField()
     provider_id = serializers.UUIDField(allow_null=True, help_text="The connection, unless it was deleted since.")
-    provider_state = serializers.ChoiceField(IdentityProvider.State.values, allow_null=True)
+    provider_state = serializers.CharField(allow_null=True, help_text="serving, staged or former, as of now.")
     is_test = serializers.BooleanField()
     succeeded = serializers.BooleanField()
     failed_check = serializers.CharField(help_text="The first check that failed; or empty.")
