@@ -18,11 +18,12 @@ from accounts.principal import Client
 from accounts.tokens import TokenPair, issue
 from spatialflow.errors import ApiError
 from sso.login import method_of
-from sso.models import LoginCode
+from sso.models import SECOND_FACTOR_PATIENCE, LoginCode
 from sso.saml_serving import find_by_name
 from sso.saml_sessions import ProviderSession, sign_in_member
 
 CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # SHA-256 in base64url
+KEPT = ("user_id", "workspace_id", "provider", "code_challenge", "client_state", "account_is_new", "begun_at")
 CLIENT_STATE = re.compile(r"[\x21-\x7e]{1,500}")
 
 
@@ -71,7 +72,8 @@ def trade(
 
     The code is gone whatever comes of it, so a stolen one can be tried once. Raises `InvalidLoginCode`,
     `VerifierMismatch`, `ClientStateMismatch`; where the account has a second factor, which a workspace's own provider
-    stands for, `OtpRequired` and `InvalidOtp` with the `code` for the next try, and `Throttled`.
+    stands for, `OtpRequired` and `InvalidOtp` with the `code` for the next try, for SECOND_FACTOR_PATIENCE at most; and
+    `Throttled`.
     """
     client = Client.of(request)
     row = LoginCode.objects.consume(code)
@@ -106,8 +108,8 @@ def _ask_for_factor(request: Request, row: LoginCode, user: User, otp: str | Non
         check_second_factor(request, user, otp)
     except (OtpRequired, InvalidOtp) as refusal:
         # Its own code is spent. The verifier and the state have fitted, so this goes to whoever began.
-        kept = ("user_id", "workspace_id", "provider", "code_challenge", "client_state", "account_is_new")
-        refusal.extra["code"] = LoginCode.objects.issue(**{name: getattr(row, name) for name in kept})
+        if timezone.now() < row.begun_at + SECOND_FACTOR_PATIENCE:
+            refusal.extra["code"] = LoginCode.objects.issue(**{name: getattr(row, name) for name in KEPT})
         raise
 
 

@@ -100,6 +100,27 @@ def test_a_code_comes_back_and_is_traded_once(client: Client, google: StandIn, a
     assert (again.kind, again.status_code, again.error_code) == ("AuthenticationError", 401, "invalid_login_code")
 
 
+def test_what_the_sdk_begins_ends_in_the_refresh_cookie(client: Client, google: StandIn, app: AppPage, service: Server):
+    """The SDK's own `authorize` has no challenge. A browser that it sends out comes back signed in."""
+    begun = client.unread("auth.oauth_authorize", provider="google", next=f"{app}/signed-in")
+    [binding] = [value for name, value in begun.headers.items() if name.lower() == "set-cookie"]
+    answer = google.consent(begun.json()["authorization_url"])
+
+    path = "/api/v1/auth/oauth/google/callback?" + urlencode(answer)
+    back = call(service, "GET", path, headers={"Cookie": binding.partition(";")[0]})
+
+    cookie = back.headers["set-cookie"].partition(";")[0]
+    assert (back.status, back.headers["location"], cookie.partition("=")[0]) == (
+        302,
+        f"{app}/signed-in",
+        "spatialflow_refresh",
+    )
+    pair = call(service, "POST", "/api/v1/auth/refresh", {}, headers={"Cookie": cookie})
+    assert (pair.status, pair.body["user"]["email"]) == (200, DANA["email"])
+    signed_in = official.Sdk(client.sdk.driver, service).client(access_token=pair.body["access_token"])
+    assert signed_in.call("auth.me")["email"] == DANA["email"]
+
+
 def test_a_wrong_verifier_is_a_validation_error(client: Client, google: StandIn, app: AppPage, service: Server):
     query = urlencode({**CHALLENGED, "next": f"{app}/signed-in"})
     begun = call(service, "GET", f"/api/v1/auth/oauth/google/authorize?{query}")

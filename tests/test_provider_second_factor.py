@@ -1,8 +1,10 @@
 """An account with a second factor is asked for its code by Google and Apple too, before anything is bound or spent."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 from social_django.models import UserSocialAuth
 
@@ -148,6 +150,18 @@ def test_where_the_code_is_traded_the_factor_is_asked_for(browser: APIClient, go
 
     assert (right.status_code, right.json()["user"]["email"]) == (200, "alice@acme.test")
     assert (LoginCode.objects.count(), exchange(browser, third, otp=code(secret)).status_code) == (0, 401)
+
+
+def test_after_some_minutes_there_is_no_next_one(browser: APIClient, google: StandIn, alice: Actor):
+    google.person["email"] = alice.user.email
+    get_code(browser, google)
+    enrol(alice)
+    second = exchange(browser, get_code(browser, google)).json()["code"]
+    LoginCode.objects.update(begun_at=timezone.now() - timedelta(minutes=5))
+
+    answer = exchange(browser, second)
+
+    assert (answer.status_code, answer.json()) == (401, REQUIRED)
 
 
 @pytest.mark.parametrize("changed", [{"code_verifier": VERIFIER + "x"}, {"state": "another"}])

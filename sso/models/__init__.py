@@ -5,6 +5,7 @@ uid) is unique, and the uid is the provider's subject.
 from sso.models.one_time import (
     LOGIN_CODE_LIFETIME,
     NONCE_LIFETIME,
+    SECOND_FACTOR_PATIENCE,
     STATE_LIFETIME,
     AppleRefreshToken,
     LoginCode,
@@ -23,6 +24,7 @@ from sso.models.saml import IdentityProvider, SamlAttempt, SamlKeyPair, SamlSess
 __all__ = [
     "LOGIN_CODE_LIFETIME",
     "NONCE_LIFETIME",
+    "SECOND_FACTOR_PATIENCE",
     "STATE_LIFETIME",
     "AppleRefreshToken",
     "IdentityProvider",

@@ -15,6 +15,7 @@ from accounts.models import Invitation, User, Workspace
 from sso.models.saml import IdentityProvider
 
 LOGIN_CODE_LIFETIME = timedelta(seconds=60)
+SECOND_FACTOR_PATIENCE = timedelta(minutes=5)  # in which a login code is followed by another for the next try
 STATE_LIFETIME = timedelta(minutes=10)
 NONCE_LIFETIME = timedelta(minutes=10)
 TEST_LIFETIME = timedelta(minutes=10)
@@ -104,6 +105,7 @@ class LoginCode(OneTimeRow):
     code_challenge = models.CharField(max_length=43)
     client_state = models.CharField(max_length=500, blank=True)
     account_is_new = models.BooleanField(default=False)
+    begun_at = models.DateTimeField(default=timezone.now)  # of the first of the codes that a second factor was asked by
     # Of a sign-in by a workspace's own provider: for its single logout, and the moment when the provider ends it.
     name_id = models.CharField(max_length=254, blank=True)
     name_id_format = models.CharField(max_length=200, blank=True)

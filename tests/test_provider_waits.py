@@ -1,0 +1,103 @@
+"""Providers that hang do not take the service with them: few threads wait, the others go on serving everybody."""
+
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+
+from accounts.models import User
+from tests.support.apple_provider import Handler, lying_google, serve
+from tests.support.cast import PASSWORD, Actor
+from tests.support.launch import launch
+from tests.support.oauth import CHALLENGED
+from tests.support.oidc_issuer import GOOGLE, issuer, slowly
+from tests.support.race import Answer, call
+
+pytestmark = pytest.mark.django_db(transaction=True)
+VISITORS = 32
+BUSY = {
+    "detail": "Too many sign-ins are waiting for their provider at the moment; try again in a few seconds.",
+    "error_code": "provider_busy",
+}
+
+
+def warm_up(server: str, alice: Actor) -> None:
+    """Let the process load what its first login needs, which is not what is measured."""
+    assert call(server, "POST", "/api/v1/auth/login", {"email": alice.user.email, "password": PASSWORD}).status == 200
+
+
+def longest_of_others(server: str, alice: Actor, until: threading.Event) -> dict[str, float]:
+    """Return the longest that health and a login took, asked again and again until the event."""
+    longest, tries = {"health": 0.0, "login": 0.0}, 0
+    body = {"email": alice.user.email, "password": PASSWORD}
+    while not until.is_set() or not tries:
+        tries += 1
+        for name, ask in (
+            ("health", lambda: call(server, "GET", "/api/v1/health")),
+            ("login", lambda: call(server, "POST", "/api/v1/auth/login", body)),
+        ):
+            began = time.monotonic()
+            assert ask().status == 200
+            longest[name] = max(longest[name], time.monotonic() - began)
+        time.sleep(0.4)  # fewer than the limits of logins
+    return longest
+
+
+def test_health_and_login_stay_fast_while_a_token_endpoint_hangs(database_url: str, alice: Actor):
+    until = threading.Event()
+
+    def hanging(handler: Handler) -> None:
+        until.wait(7)
+
+    with serve(lying_google()) as google:
+        google.token_endpoint = hanging
+        environment = {**google.environment(), "BLOCKING_THREADS": "4"}
+        with launch(database_url, workers=1, extra_env=environment) as server:
+            warm_up(server, alice)
+            begun = [
+                call(server, "GET", "/api/v1/auth/oauth/google/authorize?" + urlencode(CHALLENGED))
+                for _ in range(VISITORS)
+            ]
+
+            def come_back(began: Answer) -> Answer:
+                cookie = {"Cookie": began.headers["set-cookie"].partition(";")[0]}
+                answer = urlencode(google.consent(began.body["authorization_url"]))
+                return call(server, "GET", f"/api/v1/auth/oauth/google/callback?{answer}", headers=cookie)
+
+            with ThreadPoolExecutor(VISITORS + 1) as pool:
+                others = pool.submit(longest_of_others, server, alice, until)
+                callbacks = list(pool.map(come_back, begun))
+                until.set()
+
+    told = [dict(parse_qsl(urlsplit(back.headers["location"]).query))["error"] for back in callbacks]
+    assert Counter(told) == {"provider_unavailable": 2, "provider_busy": VISITORS - 2}
+    assert max(others.result().values()) < 1, others.result()
+    print(f"Beside {VISITORS} callbacks of a hanging provider: {others.result()}")
+
+
+def test_health_and_login_stay_fast_while_keys_do_not_come(database_url: str, alice: Actor):
+    until = threading.Event()
+    with issuer() as google:
+        google.behave("/keys", slowly)
+        environment = {**google.environment(), "BLOCKING_THREADS": "4"}
+        with launch(database_url, workers=1, extra_env=environment) as server:
+            warm_up(server, alice)
+            bodies = [{"id_token": google.google_token()} for _ in range(VISITORS)]
+
+            with ThreadPoolExecutor(VISITORS + 1) as pool:
+                others = pool.submit(longest_of_others, server, alice, until)
+                answers = list(pool.map(lambda body: call(server, "POST", GOOGLE, body), bodies))
+                until.set()
+            google.behave("/keys", None)
+            time.sleep(10)  # the pause after a failure
+            assert call(server, "POST", GOOGLE, bodies[0]).status == 200  # nothing was spent
+
+    assert {answer.status for answer in answers} == {503}
+    busy = [answer for answer in answers if answer.body["error_code"] == "provider_busy"]
+    assert len(busy) >= VISITORS - 4
+    assert (busy[0].body, busy[0].headers["retry-after"]) == (BUSY, "5")
+    assert max(others.result().values()) < 1, others.result()
+    assert User.objects.filter(email="grace@example.com").count() == 1
