@@ -53,6 +53,23 @@ POST = """([url, answer]) => {
 }"""
 
 
+SIGNED: dict[str, dict[str, Any]] = {
+    "both-signed": {},
+    "assertion-signed": {"signs_response": False},
+    "response-signed": {"signs_assertion": False},
+}
+PREFIXES_DIFFER = pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="python3-saml's own decryption changes the prefixes of a signed assertion, whose signature then fails",
+)
+
+
+def only(start: Any) -> pytest.MarkDecorator:
+    """Run a test with one of the providers: the other cannot do what it needs."""
+    return pytest.mark.parametrize("running", [start], ids=[start.__name__], indirect=True)
+
+
 @pytest.fixture(scope="module")
 def dns() -> Iterator[DnsServer]:
     with dns_server() as running:
@@ -185,9 +202,7 @@ def sign_ins_of_bob() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "answers",
-    [{}, {"signs_response": False}, {"signs_assertion": False}, {"name_id_format": PERSISTENT}],
-    ids=["both-signed", "assertion-signed", "response-signed", "persistent-name-id"],
+    "answers", [*SIGNED.values(), {"name_id_format": PERSISTENT}], ids=[*SIGNED, "persistent-name-id"]
 )
 def test_a_member_signs_in(owner: Owner, provider: RealProvider, bob: Actor, sign_in: Any, answers: dict[str, Any]):
     provider.answer(**answers)
@@ -211,23 +226,39 @@ def test_a_persistent_name_id_is_the_same_each_time(owner: Owner, provider: Real
     assert UserSocialAuth.objects.get().user == bob.user
 
 
-@pytest.mark.parametrize("signed", [{}, {"signs_assertion": False}], ids=["both-signed", "response-signed"])
+@pytest.mark.parametrize("signed", SIGNED.values(), ids=SIGNED)
 def test_an_encrypted_assertion_signs_in_and_a_plain_one_no_more(
-    api: str, owner: Owner, provider: RealProvider, sign_in: Any, signed: dict[str, Any]
+    request: pytest.FixtureRequest, api: str, owner: Owner, provider: RealProvider, sign_in: Any, signed: dict[str, Any]
 ):
+    if provider.name == "pysaml2" and signed.get("signs_assertion", True):
+        request.applymarker(PREFIXES_DIFFER)
     owner.patch(requires_encryption=True)
     read_ours(api, provider)
 
     provider.answer(encrypts=True, **signed)
     _, encrypted = sign_in()
-    accepted = owner.ask("GET", "workspaces/saml-config/attempts")["attempts"]
     provider.answer(encrypts=False, **signed)
     plain, _ = sign_in()
 
-    assert encrypted is not None, accepted
+    assert encrypted is not None, owner.ask("GET", "workspaces/saml-config/attempts")
     assert (encrypted["status"], encrypted["fences"]) == (200, 200)
-    assert plain.keys() == {"error", "reference", "state"}
+    assert (plain.keys(), owner.last_attempt()["failed_check"]) == ({"error", "reference", "state"}, "encryption")
     assert sign_ins_of_bob() == [("saml", "acme")]
+
+
+@only(pysaml2_idp)
+def test_an_assertion_encrypted_with_triple_des_is_refused(
+    api: str, owner: Owner, provider: RealProvider, sign_in: Any
+):
+    """It is what pysaml2 uses unless it is told otherwise."""
+    owner.patch(requires_encryption=True)
+    read_ours(api, provider)
+    provider.answer(encrypts=True, signs_assertion=False, cipher="http://www.w3.org/2001/04/xmlenc#tripledes-cbc")
+
+    back, _ = sign_in()
+
+    assert (back["error"], owner.last_attempt()["failed_check"]) == ("sso_failed", "structure")
+    assert sign_ins_of_bob() == []
 
 
 def test_the_provider_changes_its_key(owner: Owner, provider: RealProvider, sign_in: Any):
@@ -403,3 +434,62 @@ def test_an_owner_tests_the_connection(app: str, owner: Owner, provider: RealPro
     assert attempt["attributes"][provider.attributes["last_name"]] == [BOB.last_name]
     assert owner.ask("GET", "workspaces/saml-config")["tested_at"] is not None
     assert (sign_ins_of_bob(), UserSocialAuth.objects.count(), LoginCode.objects.count()) == ([], 0, 0)
+
+
+@only(simplesamlphp)
+def test_a_sign_in_that_begins_at_the_provider(api: str, owner: Owner, provider: RealProvider, sign_in: Any):
+    """Refused unless the owner allows it, and then for whom a sign-in that began here has bound."""
+    service = owner.ask("GET", "workspaces/saml-config")["service_provider"]["entity_id"]
+    query = urlencode({"spentityid": service, "RelayState": "/api/v1/docs"})
+
+    def begin_there(ends_at: str) -> int:
+        def steps(page: Page) -> int:
+            page.goto(f"{provider}/saml2/idp/SSOService.php?{query}")
+            with page.expect_response("**/acs") as answer:
+                provider.log_in(page, BOB)
+            page.wait_for_url(ends_at)
+            return answer.value.status
+
+        return browse(steps)
+
+    sign_in()
+    switched_off = begin_there(f"{api}/api/v1/auth/saml/acme/acs")
+    owner.patch(allows_idp_initiated=True)
+    allowed = begin_there(f"{api}/api/v1/docs")
+
+    assert (switched_off, allowed) == (400, 302)
+    assert sign_ins_of_bob() == [("saml", "acme")] * 2
+
+
+@only(pysaml2_idp)
+def test_a_second_provider_is_staged_tested_and_swapped_in(
+    api: str, app: str, owner: Owner, provider: RealProvider, sign_in: Any
+):
+    """From pysaml2's to SimpleSAMLphp and back again: the first serves until the moment of the swap."""
+    with simplesamlphp() as second:
+        owner.import_metadata(second, staged=True)
+        owner.ask("PATCH", "workspaces/saml-config/staged", {"attribute_mapping": second.attributes})
+        read_ours(api, second)
+        owner.ask("POST", "workspaces/saml-config/staged/promote", expected=409)
+        test = owner.ask("POST", "workspaces/saml-config/test", {"staged": True, "next": f"{app}/signed-in"})["url"]
+
+        def steps(page: Page) -> dict[str, str]:
+            page.goto(test)
+            second.log_in(page, BOB)
+            return arrive(page, app)
+
+        def through_the_second(page: Page) -> Any:
+            leave(page, api, app)
+            second.log_in(page, BOB)
+            return trade(page, api, arrive(page, app)["code"])["status"]
+
+        tested = browse(steps)
+        before = sign_in()[1]["status"]
+        promoted = owner.ask("POST", "workspaces/saml-config/staged/promote")["entity_id"]
+        after = browse(through_the_second)
+        owner.ask("POST", "workspaces/saml-config/rollback")
+        again = sign_in()[1]["status"]
+
+    assert tested.keys() == {"attempt"}
+    assert (before, after, again) == (200, 200, 200)
+    assert promoted == f"{second}/entity"
