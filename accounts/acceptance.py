@@ -72,6 +72,19 @@ def find_open(invite_id: str, token: str) -> Invitation:
     return invitation
 
 
+def refuse_weak_choice(request: Request, invite_id: str, token: str, password: str | None) -> None:
+    """Raise the 422 for a password that a new account could not have, before a try with the link is counted.
+
+    Whether the address has an account makes no difference, so the answer does not tell it. The password of a caller
+    who is signed in is not looked at.
+    """
+    if password is None or request.auth is not None:
+        return
+    linked = Invitation.objects.pending().filter(id=read_id(invite_id), digest=digest(token)).first()
+    if linked:
+        refuse_weak_password(password, User(email=linked.email))
+
+
 def accept_by_link(
     request: Request, invite_id: str, token: str, password: str | None, needs_password: bool
 ) -> TokenPair:

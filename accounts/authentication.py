@@ -15,7 +15,7 @@ from accounts.cookies import REFRESH_COOKIE
 from accounts.principal import Principal
 from accounts.scopes import ACCOUNT_OWN, RECOVERY_SCOPES, ROLE_SCOPES, SECOND_FACTOR_SETUP_SCOPES, with_implied
 from accounts.sso_requirement import BOUND_METHODS, BY_RECOVERY, OVERRULED
-from accounts.tokens import AccessToken, InvalidToken, RefreshToken
+from accounts.tokens import NOT_ENDED, AccessToken, InvalidToken, RefreshToken
 from spatialflow.errors import ApiError
 
 
@@ -54,7 +54,7 @@ JOIN accounts_workspace w ON w.id = s.workspace_id
 WHERE s.id = %(sid)s AND s.user_id = %(sub)s AND s.workspace_id = %(wid)s
   AND s.switched_at IS NOT DISTINCT FROM %(switched_at)s::timestamptz
   AND s.revoked_at IS NULL AND s.expires_at > now() AND u.is_active AND w.suspended_at IS NULL
-  AND NOT {OVERRULED}
+  AND {NOT_ENDED} AND NOT {OVERRULED}
 """  # noqa: S608
 
 
@@ -121,6 +121,15 @@ class RefreshCookieAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="spatialflow"'
+
+
+def find_own_sign_in_id(request: Request) -> uuid.UUID | None:
+    """Return the sign-in whose access token came with a request that needs none; None for any other token, too."""
+    try:
+        found = JWTAuthentication().authenticate(request)
+    except ApiError:
+        return None
+    return found[1].credential_id if found else None
 
 
 class JWTAuthentication(BaseAuthentication):

@@ -25,6 +25,7 @@ class Member(NamedTuple):
     workspace_id: uuid.UUID
     user_id: uuid.UUID
     role: str
+    is_active: bool
 
 
 class SoleOwner(Conflict):
@@ -101,14 +102,17 @@ def _own_ids(user_id: uuid.UUID) -> Iterable[uuid.UUID]:
 def _members(user_id: uuid.UUID, workspaces: list[Workspace]) -> set[Member]:
     """Return everybody in these workspaces, and the person wherever they are."""
     concerned = Membership.objects.filter(Q(user_id=user_id) | Q(workspace__in=workspaces))
-    return set(itertools.starmap(Member, concerned.values_list("workspace_id", "user_id", "role")))
+    return set(itertools.starmap(Member, concerned.values_list("workspace_id", "user_id", "role", "user__is_active")))
 
 
 def _shared(user_id: uuid.UUID, workspaces: list[Workspace], members: set[Member]) -> set[uuid.UUID]:
-    """Return the ids of the workspaces that others belong to as well. Raises `SoleOwner`."""
+    """Return the ids of the workspaces that others belong to as well. Raises `SoleOwner`; owners who are suspended do
+    not count, because they cannot manage anything.
+    """
     shared = {member.workspace_id for member in members if member.user_id != user_id}
     owned = {member.workspace_id for member in members if member.role == Role.OWNER and member.user_id == user_id}
-    kept = {member.workspace_id for member in members if member.role == Role.OWNER and member.user_id != user_id}
+    others = [member for member in members if member.user_id != user_id]
+    kept = {member.workspace_id for member in others if member.role == Role.OWNER and member.is_active}
     orphaned = sorted(workspace.slug for workspace in workspaces if workspace.id in shared & owned - kept)
     if orphaned:
         raise SoleOwner(orphaned)

@@ -1,5 +1,6 @@
 """Whose an email address is: verifying an account's own, and moving an account to another one."""
 
+import uuid
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -8,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from accounts import mailed_tokens
+from accounts.acceptance import BY_INVITATION
 from accounts.audit import Action, Person, record, record_for
 from accounts.hooks import sign_ins_ended
 from accounts.mailed_tokens import InvalidMailedToken
@@ -22,16 +24,21 @@ Purpose = MailedToken.Purpose
 
 
 @transaction.atomic
-def verify_email(client: Client, raw_token: str) -> None:
-    """Mark as verified the address that a verification mail went to. Raises `InvalidMailedToken`, also where the
-    account has another address by now.
+def verify_email(client: Client, raw_token: str, own_sign_in_id: uuid.UUID | None) -> User:
+    """Mark as verified the address that a verification mail went to, and return its person.
+
+    Sign-ins that the link of an invitation began by itself end, but the caller's own: whoever invited has that link,
+    too, and may be the one behind them. Raises `InvalidMailedToken`, also where the account has another address by now.
     """
     user, address = mailed_tokens.consume_for_person(raw_token, Purpose.VERIFY_EMAIL)
     if address != user.email:
         raise InvalidMailedToken()
     user.email_verified_at = timezone.now()
     user.save(update_fields=["email_verified_at", "updated_at"])
-    _record(client, Action.EMAIL_VERIFIED, "Email address verified.", user)
+    doubtful = SignIn.objects.filter(user=user, method=BY_INVITATION).exclude(id=own_sign_in_id)
+    changes = {"sign_ins_ended": doubtful.revoke("email_verified")}
+    _record(client, Action.EMAIL_VERIFIED, "Email address verified.", user, changes=changes)
+    return user
 
 
 def ask_for_new_email(request: Request, new_email: str, current_password: str) -> None:

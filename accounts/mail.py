@@ -21,6 +21,17 @@ def message(recipient: str, subject: str, *paragraphs: str) -> EmailMessage:
     return EmailMessage(subject, "\n\n".join(paragraphs) + "\n", to=[recipient])
 
 
+WHO_CHOSE_THE_PASSWORD = (
+    "Whoever signed up chose the password of this account. If that was not you, ignore this mail and do not open the "
+    "link.",
+)
+BY_INVITATION_ALONE = (
+    "The account was opened by the link of an invitation and has no password. Opening the link above signs out whoever "
+    "came in that way. To sign in again, set a password:",
+    link("forgot-password"),
+)
+
+
 @mail("verify_email")
 def verify_email(email: str) -> EmailMessage | None:
     """To an account whose address is not verified yet; to nobody else."""
@@ -33,6 +44,5 @@ def verify_email(email: str) -> EmailMessage | None:
         "Verify your email address",
         "Welcome to SpatialFlow. Open this link within 24 hours to verify that this address is yours:",
         link("verify-email", token=token),
-        "Whoever signed up chose the password of this account. If that was not you, ignore this mail and do not open the "
-        "link.",
+        *(WHO_CHOSE_THE_PASSWORD if user.has_usable_password() else BY_INVITATION_ALONE),
     )

@@ -12,7 +12,9 @@ from django.utils import timezone
 from accounts.audit import Action, Person, record
 from accounts.hooks import sign_ins_ended, workspace_sign_ins_ended
 from accounts.models import Invitation, MailedToken, SignIn, User, Workspace
+from accounts.outbox import enqueue
 from accounts.principal import Client
+from accounts.second_factor import drop
 
 OPERATOR = Client("", "manage.py")  # acts on the server itself, without an account
 
@@ -58,6 +60,20 @@ def _record_user(user: User, action: Action, description: str, sign_ins_ended: i
             resource=("user", user.id),
             changes={"sign_ins_ended": sign_ins_ended},
         )
+
+
+@transaction.atomic
+def remove_second_factor(user: User) -> int:
+    """Take a person's second factor and recovery codes away, who lost both; return how many sign-ins ended. They are
+    told by mail.
+    """
+    User.objects.select_for_update(no_key=True).get(id=user.id)
+    drop(user)
+    sign_ins_ended.run(user.id)
+    ended = SignIn.objects.filter(user=user).revoke("second_factor_changed")
+    _record_user(user, Action.SECOND_FACTOR_DISABLED, "The operator removed the second factor.", ended)
+    enqueue("second_factor_changed", user_id=str(user.id), change=Action.SECOND_FACTOR_DISABLED)
+    return ended
 
 
 @transaction.atomic

@@ -1,5 +1,7 @@
 """How a password is replaced: by its owner who knows it, or with a link that was mailed."""
 
+from contextlib import suppress
+
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.utils import timezone
@@ -15,6 +17,7 @@ from accounts.outbox import enqueue
 from accounts.passwords import refuse_weak_password
 from accounts.principal import Client
 from accounts.reauthentication import confirm_password, lock_unchanged
+from accounts.second_factor import drop
 from accounts.sso_requirement import refuse_where_required
 
 RESET = MailedToken.Purpose.RESET_PASSWORD
@@ -41,8 +44,9 @@ def change_password(request: Request, current_password: str, new_password: str) 
 def reset_password(client: Client, raw_token: str, new_password: str) -> None:
     """Set a password with the secret of a reset mail and end every sign-in of its person; sign nobody in.
 
-    Whoever has the secret reads the account's mail, so the address counts as verified from now on. Raises
-    `InvalidMailedToken`; `SsoRequired` and the 422 for a weak password, which leave the secret unspent.
+    Whoever has the secret reads the account's mail, so the address counts as verified from now on. Where it did not
+    before, a second factor is whoever's who signed up with it, and goes. Raises `InvalidMailedToken`; `SsoRequired` and
+    the 422 for a weak password, which leave the secret unspent.
     """
     person = mailed_tokens.find_person(raw_token, RESET)
     refuse_where_required(person.email)
@@ -52,6 +56,8 @@ def reset_password(client: Client, raw_token: str, new_password: str) -> None:
         user, address = mailed_tokens.consume_for_person(raw_token, RESET)
         if address != user.email:
             raise InvalidMailedToken()
+        if user.email_verified_at is None:
+            drop(user)
         user.password = replacement
         user.email_verified_at = user.email_verified_at or timezone.now()
         user.save(update_fields=["password", "email_verified_at", "updated_at"])
@@ -66,6 +72,12 @@ def reset_password(client: Client, raw_token: str, new_password: str) -> None:
             changes={"sign_ins_ended": ended},
             status_code=200,
         )
+
+
+def refuse_weak_choice(raw_token: str, new_password: str) -> None:
+    """Raise the 422 for a weak password before a try with the secret of a reset mail is counted, if it is one."""
+    with suppress(InvalidMailedToken):
+        refuse_weak_password(new_password, mailed_tokens.find_person(raw_token, RESET))
 
 
 def _distrust_the_old(user: User, sign_ins: SignInQuerySet) -> int:

@@ -19,6 +19,7 @@ from accounts.hooks import sign_ins_ended
 from accounts.mailed_tokens import digest
 from accounts.models import RecoveryCode, SignIn, User
 from accounts.outbox import enqueue
+from accounts.permissions import InsufficientPermissions
 from accounts.principal import Client
 from accounts.reauthentication import charge_attempt, confirm_password
 from spatialflow.encryption import decrypt, encrypt
@@ -40,7 +41,7 @@ class WrongCode(ApiError):
 
 
 class SecondFactorEnabled(Conflict):
-    default_detail = "This account has a second factor already. Remove it with DELETE /api/v1/auth/totp first."
+    default_detail = "This account has a second factor already. Remove it with POST /api/v1/auth/totp/remove first."
     default_code = "second_factor_enabled"
 
 
@@ -58,7 +59,10 @@ class Enrolment:
 
 
 def begin(request: Request, current_password: str) -> Enrolment:
-    """Return a new secret, which counts for nothing until `confirm`. Raises `WrongPassword`, `SecondFactorEnabled`."""
+    """Return a new secret, which counts for nothing until `confirm`. Raises `InsufficientPermissions` for an address
+    that is not verified, `WrongPassword`, `SecondFactorEnabled`.
+    """
+    _refuse_unverified(request)
     user = confirm_password(request, current_password)
     secret = pyotp.random_base32()
     pending = User.objects.filter(id=user.id, totp_confirmed_at=None).update(totp_secret=encrypt(secret))
@@ -70,8 +74,9 @@ def begin(request: Request, current_password: str) -> Enrolment:
 def confirm(request: Request, otp: str) -> list[str]:
     """Enable the factor whose app shows `otp` and return the recovery codes, which nothing keeps in plain text.
 
-    Raises `WrongCode`, `NoSecondFactor`, `SecondFactorEnabled`.
+    Raises `InsufficientPermissions`, `WrongCode`, `NoSecondFactor`, `SecondFactorEnabled`.
     """
+    _refuse_unverified(request)
     user = charge_attempt(request)
     if user.has_second_factor:
         raise SecondFactorEnabled()
@@ -93,9 +98,23 @@ def disable(request: Request, current_password: str, otp: str) -> None:
     """Take the factor away. Raises `WrongPassword`, `NoSecondFactor`, `WrongCode`."""
     user = _confirm_both(request, current_password, otp)
     with transaction.atomic():
-        User.objects.filter(id=user.id).update(totp_secret="", totp_confirmed_at=None)
-        RecoveryCode.objects.filter(user=user).delete()
+        drop(user)
         _tell(request, user, Action.SECOND_FACTOR_DISABLED, "Second factor removed.")
+
+
+def drop(user: User) -> None:
+    """Take a person's factor and recovery codes away, within the caller's transaction, who has made sure that it may
+    be.
+    """
+    User.objects.filter(id=user.id).update(totp_secret="", totp_confirmed_at=None)
+    RecoveryCode.objects.filter(user=user).delete()
+
+
+def _refuse_unverified(request: Request) -> None:
+    """Whoever signed up with an address that is not theirs must not lock its owner out by a factor of their own."""
+    if not request.auth.email_is_verified:
+        detail = "Verify your email address before setting up a second factor."
+        raise InsufficientPermissions(detail, "email_not_verified")
 
 
 def replace_recovery_codes(request: Request, current_password: str, otp: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Which workspaces a person may enter, and moving a sign-in from one to another."""
 
 import uuid
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -34,6 +35,14 @@ class BoundToWorkspace(ApiError):
     default_code = "sign_in_bound_to_workspace"
 
 
+class SignInTooOld(ApiError):
+    """403 and not 401: the sign-in goes on where it is."""
+
+    status_code = status.HTTP_403_FORBIDDEN
+    default_detail = "This workspace has ended all sign-ins since yours began. Sign in again to enter it."
+    default_code = "sign_in_too_old"
+
+
 def enterable(user_id: uuid.UUID) -> QuerySet[Membership]:
     """Return the memberships of a person in workspaces that are not suspended, the oldest first."""
     memberships = Membership.objects.filter(user_id=user_id, workspace__suspended_at=None).select_related("workspace")
@@ -65,7 +74,8 @@ def choices(principal: Principal, current_workspace_id: uuid.UUID) -> dict[str, 
 def select(request: Request, workspace_id: str) -> TokenPair:
     """Move the caller's sign-in to one of their workspaces and return its next pair; all its earlier tokens die.
 
-    It is the workspace of their next login, too. Raises `NotAMember`, `BoundToWorkspace`, `InvalidToken`.
+    It is the workspace of their next login, too. Raises `NotAMember`, `BoundToWorkspace`, `SignInTooOld`,
+    `InvalidToken`.
     """
     principal = request.auth
     # The lock puts it in order with what ends sign-ins in that workspace, so that none slips in behind it.
@@ -75,6 +85,7 @@ def select(request: Request, workspace_id: str) -> TokenPair:
         raise NotAMember()
     if membership.workspace_id != principal.workspace_id:
         _refuse_bound_sign_in(principal.credential_id)
+        _refuse_older_sign_in(principal.credential_id, membership.workspace.sign_ins_ended_at)
     pair = tokens.switch(principal, membership.workspace_id, Client.of(request))
     User.objects.filter(id=principal.user_id).update(last_workspace_id=membership.workspace_id)
     record_for(
@@ -90,6 +101,11 @@ def select(request: Request, workspace_id: str) -> TokenPair:
 def _refuse_bound_sign_in(sign_in_id: uuid.UUID) -> None:
     if SignIn.objects.filter(id=sign_in_id, method__in=BOUND_METHODS).exists():
         raise BoundToWorkspace()
+
+
+def _refuse_older_sign_in(sign_in_id: uuid.UUID, ended_at: datetime | None) -> None:
+    if ended_at and SignIn.objects.filter(id=sign_in_id, created_at__lte=ended_at).exists():
+        raise SignInTooOld()
 
 
 def _id_or_nil(text: str) -> uuid.UUID:

@@ -233,6 +233,10 @@ def issue(membership: Membership, method: str, client: Client, *, ends_by: datet
     return _pair(sign_in, membership)
 
 
+# SQL over s, a sign-in, and w, its workspace: everybody's sign-ins were not ended since it began. One that was on its
+# way at that moment came too late to be ended with the others.
+NOT_ENDED = "(w.sign_ins_ended_at IS NULL OR s.created_at > w.sign_ins_ended_at)"
+
 # One UPDATE decides who rotates: Postgres checks `current_jti` again once it holds the row's lock, so of any number
 # of concurrent refreshes one sees its `jti` as current. The joined rows are only read, to re-check that user,
 # membership and workspace still allow it and to answer without a second query.
@@ -243,7 +247,7 @@ SET current_jti = %(new_jti)s, previous_jti = s.current_jti, rotated_at = now(),
 FROM accounts_user u, accounts_membership m, accounts_workspace w
 WHERE s.id = %(sid)s AND s.current_jti = %(jti)s AND s.revoked_at IS NULL AND s.expires_at > now()
   AND u.id = s.user_id AND u.is_active AND m.user_id = s.user_id AND m.workspace_id = s.workspace_id
-  AND w.id = s.workspace_id AND w.suspended_at IS NULL AND NOT {OVERRULED}
+  AND w.id = s.workspace_id AND w.suspended_at IS NULL AND {NOT_ENDED} AND NOT {OVERRULED}
 RETURNING {{columns}}
 """  # noqa: S608
 # A token that is not current: is it the one before, rotated so recently that its answer was lost or a second tab raced?
@@ -254,7 +258,7 @@ JOIN accounts_user u ON u.id = s.user_id AND u.is_active
 JOIN accounts_membership m ON m.user_id = s.user_id AND m.workspace_id = s.workspace_id
 JOIN accounts_workspace w ON w.id = s.workspace_id AND w.suspended_at IS NULL
 WHERE s.id = %(sid)s AND s.previous_jti = %(jti)s AND s.revoked_at IS NULL AND s.expires_at > now()
-  AND s.rotated_at >= now() - %(grace)s AND NOT {OVERRULED}
+  AND s.rotated_at >= now() - %(grace)s AND {NOT_ENDED} AND NOT {OVERRULED}
 """  # noqa: S608
 
 
@@ -290,7 +294,7 @@ FROM accounts_user u, accounts_membership m, accounts_workspace w
 WHERE s.id = %(sid)s AND s.workspace_id = %(from)s AND s.switched_at IS NOT DISTINCT FROM %(switched_at)s::timestamptz
   AND s.revoked_at IS NULL AND s.expires_at > now() AND u.id = s.user_id AND u.is_active
   AND m.user_id = s.user_id AND m.workspace_id = %(to)s AND w.id = %(to)s AND w.suspended_at IS NULL
-  AND (w.sign_ins_ended_at IS NULL OR s.created_at > w.sign_ins_ended_at) AND NOT {OVERRULED}
+  AND {NOT_ENDED} AND NOT {OVERRULED}
 RETURNING {{columns}}
 """  # noqa: S608
 

@@ -28,6 +28,7 @@ urlpatterns = [
     path("auth/sessions/revoke-others", sessions.RevokeOthersView.as_view()),
     path("auth/sessions/<str:session_id>", sessions.SessionView.as_view()),
     path("auth/totp", second_factor.SecondFactorView.as_view()),
+    path("auth/totp/remove", second_factor.RemoveSecondFactorView.as_view()),
     path("auth/totp/confirm", second_factor.ConfirmSecondFactorView.as_view()),
     path("auth/totp/recovery-codes", second_factor.RecoveryCodesView.as_view()),
     path("account/me", profile.ProfileView.as_view()),

@@ -375,6 +375,25 @@ def test_accepting_for_a_person_whom_a_provider_vouches_for_matches_strictly(ali
 # --- Limits
 
 
+@pytest.mark.parametrize("has_account", [False, True])
+@pytest.mark.parametrize("password", ["weak", "dana@else.test"])
+def test_a_weak_password_is_answered_alike_for_known_and_unknown_addresses(alice: Actor, has_account, password):
+    """And it uses up no try with the link."""
+    link = link_of(alice)
+    if has_account:
+        User.objects.create_user("dana@else.test", PASSWORD, name="Dana")
+
+    answers = [accept(link, password=password) for _ in range(11)]
+
+    assert {status for status, _ in answers} == {422}
+    assert list(answers[0][1]["details"]) == ["password"]
+    assert accept(link, password=PASSWORD)[0] == 200
+
+
+def test_the_password_of_whoever_is_signed_in_is_not_looked_at(alice: Actor, mallory: Actor):
+    assert accept(link_of(alice, mallory.user.email), client=mallory.client, password="weak")[0] == 200
+
+
 def test_an_eleventh_try_with_one_link_waits_and_others_do_not(alice: Actor):
     link, other = link_of(alice), link_of(alice, "eve@else.test")
     wrong = {**link, "token": "x"}

@@ -1,11 +1,15 @@
-"""What only the operator does, from a shell: suspend and reinstate people and workspaces, set plans."""
+"""What only the operator does, from a shell: suspend and reinstate people and workspaces, remove second factors, set
+plans.
+"""
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from accounts.models import AuditEvent, MailedToken, Membership, SignIn, User, Workspace
+from accounts.models import AuditEvent, MailedToken, Membership, RecoveryCode, SignIn, User, Workspace
 from tests.support.cast import PASSWORD, Actor, bearer, make_workspace
+from tests.support.mails import delivered
+from tests.support.totp import enrol
 
 GEOFENCES = "/api/v1/geofences/"
 
@@ -160,3 +164,25 @@ def test_an_unknown_plan_is_refused(alice):
 
     assert Workspace.objects.get(slug="acme").plan == "business"
     assert User.objects.get(id=alice.user.id).is_active
+
+
+def test_a_second_factor_that_was_lost_is_removed(alice, anyone, capsys):
+    enrol(alice)
+    delivered()
+
+    call_command("remove_second_factor", " Alice@ACME.test")
+
+    assert capsys.readouterr().out == "alice@acme.test signs in with the password alone; 1 sign-in(s) ended.\n"
+    assert alice.client.get(GEOFENCES).status_code == 401
+    assert log_in(anyone, alice).status_code == 200
+    assert not RecoveryCode.objects.exists()
+    event = AuditEvent.objects.filter(action="account.second_factor_disabled").get()
+    assert (event.workspace_id, event.actor_id, event.target_id) == (alice.workspace.id, None, alice.user.id)
+    assert delivered()[0].subject == "Your second factor was removed"
+
+
+def test_a_second_factor_that_is_not_there_is_not_removed(alice):
+    with pytest.raises(CommandError, match="has no second factor"):
+        call_command("remove_second_factor", "alice@acme.test")
+
+    assert alice.client.get(GEOFENCES).status_code == 200

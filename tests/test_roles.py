@@ -98,6 +98,7 @@ WHO_MAY: dict[tuple[str, ...], str] = {
         DELETE auth/sessions/<session_id>
         POST auth/totp
         DELETE auth/totp
+        POST auth/totp/remove
         POST auth/totp/confirm
         POST auth/totp/recovery-codes
         POST auth/change-password

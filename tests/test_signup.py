@@ -180,6 +180,12 @@ def test_three_signups_an_hour_for_one_address(anyone, db):
     assert sign_up(anyone, email="other@x.test").status_code == 201
 
 
+def test_weak_passwords_use_up_no_signup_of_an_address(anyone, db):
+    assert [sign_up(anyone, password="weak").status_code for _ in range(4)] == [422] * 4
+
+    assert sign_up(anyone).status_code == 201
+
+
 def test_ten_signups_an_hour_from_one_address_junk_included(anyone, db):
     answers = [sign_up(anyone, email=f"p{n}@x.test", password="short" if n % 2 else PASSWORD) for n in range(10)]
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, CredentialUsage, Membership, SignIn, User, Workspace
 from accounts.outbox import deliver_pending
+from accounts.tokens import AccessToken, TokenPair
 from accounts.workspaces import MAX_OWNED_WORKSPACES
 from apikeys.models import ApiKey
 from geofences.models import Geofence
@@ -384,7 +385,33 @@ def test_a_sign_in_that_was_elsewhere_meanwhile_cannot_come_back(alice, acme):
     refused = select(moved, acme)
     fresh = select(bearer(alice.sign_in_again().access_token), acme)
 
-    assert (refused.status_code, moved.get(URL).json()["slug"], fresh.status_code) == (401, "elsewhere", 200)
+    assert (refused.status_code, refused.json()) == (
+        403,
+        {
+            "detail": "This workspace has ended all sign-ins since yours began. Sign in again to enter it.",
+            "error_code": "sign_in_too_old",
+        },
+    )
+    assert (moved.get(URL).json()["slug"], fresh.status_code) == ("elsewhere", 200)
+    assert len(moved.get(URL + "/available").json()["eligible_workspaces"]) == 2
+
+
+def test_a_sign_in_that_was_on_its_way_when_all_were_ended_is_refused(alice, bob, anyone):
+    """It stands in the database as if it had come a moment after the others were ended."""
+    late, later = bob.sign_in_again(), bob.sign_in_again()
+    alice.client.post(URL + "/revoke-all-sessions")
+    for pair, since_the_end in ((late, -1), (later, 1)):
+        moment = Workspace.objects.get(id=bob.workspace.id).sign_ins_ended_at + timedelta(seconds=since_the_end)
+        row = SignIn.objects.filter(id=AccessToken.read(pair.access_token).sid)
+        row.update(revoked_at=None, revoked_reason="", created_at=moment)
+
+    def statuses(pair: TokenPair) -> list[int]:
+        body = {"refresh_token": pair.refresh_token}
+        entered = bearer(pair.access_token).get(URL).status_code
+        return [entered] + [anyone.post("/api/v1/auth/refresh", body, format="json").status_code for _ in range(2)]
+
+    assert statuses(late) == [401, 401, 401]
+    assert statuses(later) == [200, 200, 200]
 
 
 def select(client: Any, workspace: Workspace) -> Any:

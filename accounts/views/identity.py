@@ -12,10 +12,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import throttles
+from accounts.authentication import find_own_sign_in_id
 from accounts.email_ownership import ask_for_new_email, confirm_new_email, verify_email
 from accounts.mailed_tokens import digest
 from accounts.outbox import enqueue
-from accounts.password_changes import change_password, reset_password
+from accounts.password_changes import change_password, refuse_weak_choice, reset_password
+from accounts.passwords import refuse_weak_password
 from accounts.principal import Client
 from accounts.scopes import ACCOUNT_OWN, ACCOUNT_WRITE
 from accounts.serializers.auth import MessageSerializer
@@ -57,9 +59,13 @@ def read_email(request: Request, by_address: Limit, by_email: Limit) -> str:
 
 
 def read_link(serializer: type[serializers.Serializer], request: Request) -> dict[str, Any]:
-    """Return a body that holds the secret of a mailed link, charged to the limits of links."""
+    """Return a body that holds the secret of a mailed link, charged to the limits of links. A weak password uses up no
+    try with the link.
+    """
     with charged_by_address(throttles.LINK_BY_ADDRESS, request):
         body: dict[str, Any] = validated(serializer, request).validated_data
+        if "password" in body:
+            refuse_weak_choice(body["token"], body["password"])
         throttles.LINK_BY_TOKEN.charge(request, digest(body["token"]).hex())
     return body
 
@@ -78,6 +84,7 @@ class SignupView(PublicAPIView):
     def post(self, request: Request) -> Response:
         with charged_by_address(throttles.SIGNUP_BY_ADDRESS, request):
             body = validated(SignupSerializer, request)
+            refuse_weak_password(body.validated_data["password"], body.user())  # costs the address no try
             charge_email(throttles.SIGNUP_BY_EMAIL, request, body.validated_data["email"])
         sign_up(Client.of(request), body.user(), body.validated_data["password"], body.given(*OF_THE_WORKSPACE))
         answer = {"message": "Look into your mail: what to do next is in it.", "success": True}
@@ -85,14 +92,20 @@ class SignupView(PublicAPIView):
 
 
 class VerifyEmailView(PublicAPIView):
-    """Verify an address with the secret of the mail that went to it. Works once, for 24 hours."""
+    """Verify an address with the secret of the mail that went to it. Works once, for 24 hours.
+
+    Sign-ins that began with nothing but the link of an invitation end, except one whose access token comes along as
+    Bearer. An account without a password gets one by `auth/forgot-password`.
+    """
 
     throttle_classes: ClassVar[list[type]] = []
 
     @extend_schema(operation_id="verify_email", request=LinkSerializer, responses=VerifiedSerializer)
     def post(self, request: Request) -> Response:
-        verify_email(Client.of(request), read_link(LinkSerializer, request)["token"])
-        return done("Your email address is verified.", email_verified=True)
+        token = read_link(LinkSerializer, request)["token"]
+        user = verify_email(Client.of(request), token, find_own_sign_in_id(request))
+        how_to_sign_in = "" if user.has_usable_password() else " To sign in again, set a password by forgot-password."
+        return done(f"Your email address is verified.{how_to_sign_in}", email_verified=True)
 
 
 @extend_schema_view(post=extend_schema(operation_id="resend_verification"))
@@ -129,10 +142,10 @@ class ResendOwnVerificationView(WorkspaceAPIView):
 
 @extend_schema_view(post=extend_schema(operation_id="forgot_password"))
 class ForgotPasswordView(PublicAPIView):
-    """Mail a link for setting a new password, if there is an account with that address.
+    """Mail a link for setting a new password, or a first one, if there is an account with that address. Following it
+    also proves the address.
 
-    An account without a password, which came by single sign-on, gets one only if its address is verified. Where the
-    domain's organisation requires single sign-on the answer is 403 `sso_required`, account or not.
+    Where the domain's organisation requires single sign-on the answer is 403 `sso_required`, account or not.
     """
 
     throttle_classes: ClassVar[list[type]] = []

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import cookies, invitation_batches, invitations
-from accounts.acceptance import accept_by_link
+from accounts.acceptance import accept_by_link, refuse_weak_choice
 from accounts.authentication import JWTAuthentication
 from accounts.invitation_pages import read_page
 from accounts.scopes import INVITATIONS_READ, INVITATIONS_WRITE
@@ -75,7 +75,7 @@ class InvitationView(WorkspaceAPIView):
         expires_at = validated(ExtendSerializer, request.data)["expires_at"]
         return Response(InvitationSerializer(invitations.extend(request, invite_id, expires_at)).data)
 
-    @extend_schema(operation_id="cancel_invitation", responses=MessageSerializer)
+    @extend_schema(operation_id="cancel_invitation", responses={200: MessageSerializer})
     def delete(self, request: Request, invite_id: str) -> Response:
         invitations.cancel(request, invite_id)
         return Response({"message": "Invitation cancelled.", "success": True})
@@ -115,6 +115,7 @@ class LinkView(PublicAPIView):
     def read(self, request: Request, serializer: type[serializers.Serializer]) -> dict[str, Any]:
         with charged_by_address(ACCEPT_BY_ADDRESS, request):
             body = validated(serializer, request.data)
+            refuse_weak_choice(request, body["invite_id"], body["token"], body.get("password"))
             ACCEPT_BY_INVITATION.charge(request, body["invite_id"].lower())
         return body
 
@@ -126,7 +127,7 @@ class LinkView(PublicAPIView):
         return response
 
 
-ACCEPT_RESPONSES = {200: AcceptedSerializer, 401: ErrorSerializer, 404: ErrorSerializer, 409: ErrorSerializer}
+ACCEPT_RESPONSES = {200: AcceptedSerializer, **dict.fromkeys((401, 403, 404, 409), ErrorSerializer)}
 
 
 class AcceptView(LinkView):

@@ -9,6 +9,7 @@ from accounts import cookies, members
 from accounts.scopes import ACCOUNT_WRITE, MEMBERS_READ, MEMBERS_WRITE
 from accounts.serializers.members import MemberActionSerializer, MemberListSerializer, RoleSerializer
 from spatialflow.api import WorkspaceAPIView
+from spatialflow.errors import ErrorSerializer
 
 
 class MemberListView(WorkspaceAPIView):
@@ -48,7 +49,7 @@ class LeaveView(WorkspaceAPIView):
 
     scopes = {"POST": ACCOUNT_WRITE}
 
-    @extend_schema(operation_id="leave_workspace", request=None, responses={204: None})
+    @extend_schema(operation_id="leave_workspace", request=None, responses={204: None, 404: ErrorSerializer})
     def post(self, request: Request) -> Response:
         members.leave(request)
         response = Response(status=status.HTTP_204_NO_CONTENT)

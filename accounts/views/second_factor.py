@@ -31,8 +31,7 @@ def read(serializer: type[serializers.Serializer], request: Request) -> dict[str
 class SecondFactorView(WorkspaceAPIView):
     """POST begins: the answer's secret goes into an authenticator app and counts for nothing until it is confirmed.
 
-    DELETE takes the second factor away; it wants a JSON body with `current_password` and `otp` (a code of the app or a
-    recovery code). All other sign-ins of the person end.
+    DELETE is `auth/totp/remove` for clients that can send its JSON body with that method.
     """
 
     scopes = {"POST": ACCOUNT_OWN, "DELETE": ACCOUNT_OWN}
@@ -58,6 +57,22 @@ class SecondFactorView(WorkspaceAPIView):
         },
     )
     def delete(self, request: Request) -> Response:
+        second_factor.disable(request, **read(BothFactorsSerializer, request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class RemoveSecondFactorView(WorkspaceAPIView):
+    """Take the second factor away, with the password and a code of the app or a recovery code. All other sign-ins of
+    the person end.
+    """
+
+    scopes = {"POST": ACCOUNT_OWN}
+    throttle_classes: ClassVar[list[type]] = []
+
+    @extend_schema(
+        operation_id="remove_totp", request=BothFactorsSerializer, responses={204: None, 409: ErrorSerializer}
+    )
+    def post(self, request: Request) -> Response:
         second_factor.disable(request, **read(BothFactorsSerializer, request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 

@@ -85,7 +85,7 @@ class WorkspaceView(WorkspaceAPIView):
     @extend_schema(
         operation_id="delete_workspace",
         parameters=[WorkspaceDeleteQuerySerializer],
-        responses={204: None, 404: ErrorSerializer},
+        responses={204: None, 404: ErrorSerializer, 409: ErrorSerializer},
     )
     def delete(self, request: Request) -> Response:
         workspaces.delete(request, **validated(WorkspaceDeleteQuerySerializer, request.query_params))
@@ -93,7 +93,11 @@ class WorkspaceView(WorkspaceAPIView):
 
 
 class UsageView(WorkspaceAPIView):
-    """What the workspace holds, and its API requests since midnight UTC."""
+    """What the workspace holds, and its API requests today.
+
+    Requests are those that count against the plan, made in this workspace in the credentials' hours that began since
+    midnight UTC; operations with limits of their own, such as signing in, are not among them.
+    """
 
     scopes = {"GET": WORKSPACE_READ}
 
@@ -103,7 +107,10 @@ class UsageView(WorkspaceAPIView):
 
 
 class AvailableView(WorkspaceAPIView):
-    """The workspaces that the caller may enter, and whether a picker should be shown."""
+    """The workspaces that the caller belongs to and that are not suspended, and whether a picker should be shown.
+
+    One that has ended all sign-ins since the caller's began is among them; it is entered by signing in again.
+    """
 
     scopes = {"GET": ACCOUNT_READ}
 
@@ -131,7 +138,8 @@ class SelectView(WorkspaceAPIView):
     """Move this sign-in to another of the caller's workspaces, or renew it in the same one.
 
     The answer holds a fresh token pair, also as the refresh cookie; every token of this sign-in from before is dead,
-    without a grace period. 403 `not_a_member` where the caller cannot enter the workspace.
+    without a grace period. 403 `not_a_member` where the caller cannot enter the workspace, `sign_in_too_old` where it
+    has ended all sign-ins since this one began: sign in again.
     """
 
     scopes = {"POST": ACCOUNT_WRITE}
