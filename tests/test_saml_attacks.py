@@ -22,7 +22,7 @@ from tests.support.saml_steps import post, refused_by, sign_in, signed_in_by_sam
 pytest_plugins = ["tests.support.saml_fixtures", "tests.support.saml_scene"]
 pytestmark = pytest.mark.django_db
 
-SLOWEST = 1.0  # seconds
+SLOWEST = 1.0  # seconds of this process
 MOST_MEMORY = 50 * 1024  # kB
 BIG = {
     "entity_bomb",
@@ -63,9 +63,9 @@ def test_a_hostile_answer_signs_nobody_in(scene, idp, connection, browser, capfd
     asked = parse_request(scene.url).id
     is_for_us = unverified_names(answer).in_response_to == asked
 
-    began = time.perf_counter()
+    began = time.process_time()  # what other processes take meanwhile is not of interest
     response = post(browser, answer)
-    took = time.perf_counter() - began
+    took = time.process_time() - began
 
     assert took < SLOWEST and nobody_is_in()
     assert failed_check(response) in ({attack.check} if is_for_us else {attack.check, "request", "size"})

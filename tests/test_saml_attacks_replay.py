@@ -247,6 +247,17 @@ def test_owners_see_why_their_provider_signed_nobody_in(bob, idp, connection, br
     assert {"check": "status", "passed": False, "expected": "Success", "received": "NoPassive"} in attempt.checks
 
 
+def test_owners_see_that_reason_in_a_message_of_an_odd_shape_too(scene: Scene, connection):
+    def detail(root: Any) -> None:
+        etree.SubElement(root.find("samlp:Status", NS), f"{{{NS['samlp']}}}StatusDetail")
+
+    answer = scene.say(status="urn:oasis:names:tc:SAML:2.0:status:Responder", edit=detail)
+    verdict = judge(answer, connection, parse_request(scene.url).id)
+
+    assert shown(verdict, "structure")[2] == "an element that has no place there: StatusDetail"
+    assert shown(verdict, "status") == (False, "Success", "Responder")
+
+
 @pytest.mark.parametrize("encrypts", [False, True])
 def test_an_assertion_that_must_be_encrypted_is(scene: Scene, connection, encrypts):
     connection.requires_encryption = True

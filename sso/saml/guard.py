@@ -19,9 +19,10 @@ xmlsec.cleanup_callbacks()
 xmlsec.enable_debug_trace(False)
 
 MAX_ENCODED = 256 * 1024
-MAX_NODES = 3_000  # elements and attributes
+MAX_NODES = 3_000  # elements, attributes and declarations of namespaces
 MAX_DEPTH = 40
 MAX_ID = 256
+MAX_PREFIX_LIST = 256  # canonicalization looks each prefix up at each element
 
 SAMLP = "urn:oasis:names:tc:SAML:2.0:protocol"
 SAML = "urn:oasis:names:tc:SAML:2.0:assertion"
@@ -129,7 +130,7 @@ _PREFIXES = {uri: prefix for prefix, uri in NS.items()}
 
 
 class Refused(Exception):
-    """A document that is not looked at any further. Its text is ours and short; what the document says is not in it."""
+    """A document that is not looked at any further. Of what it says only the name of an element may be in the text."""
 
 
 def decode(encoded: str) -> bytes:
@@ -170,17 +171,17 @@ def parse(raw: bytes) -> Any:
         root = etree.fromstring(raw, parser)
     except (etree.XMLSyntaxError, ValueError):
         raise Refused("not well-formed XML") from None
-    _refuse_excess(root)
+    _refuse_excess(root, raw.count(b"xmlns"))
     return root
 
 
-def _refuse_excess(root: Any) -> None:
-    nodes, level = 0, [root]
+def _refuse_excess(root: Any, nodes: int) -> None:
+    level = [root]
     for _ in range(MAX_DEPTH):
         nodes += sum(1 + len(element.attrib) for element in level)
         level = [child for element in level for child in element]
         if nodes > MAX_NODES:
-            raise Refused(f"more than {MAX_NODES} elements and attributes")
+            raise Refused(f"more than {MAX_NODES} elements, attributes and declarations")
     if level:
         raise Refused(f"elements in one another more than {MAX_DEPTH} deep")
 
@@ -224,7 +225,7 @@ def _refuse_misplaced(element: Any) -> None:
     name = _name(element)
     parent = element.getparent()
     if parent is not None and (name not in PLACES or _name(parent) not in PLACES[name].split()):
-        raise Refused("an element that has no place there")
+        raise Refused(f"an element that has no place there: {etree.QName(element).localname}")
     children = [_name(child) for child in element]
     if any(count > 1 and child not in REPEATABLE for child, count in Counter(children).items()):
         raise Refused(f"an element twice in {name}")
@@ -261,6 +262,10 @@ def _refuse_odd_signature(signature: Any) -> None:
     transforms = [transform.get("Algorithm") for transform in reference.find("ds:Transforms", NS)]
     if transforms != [ENVELOPED, EXCLUSIVE_C14N]:
         raise Refused("other transforms than enveloped signature and exclusive canonicalization")
+    if any(
+        len(each.get("PrefixList", "")) > MAX_PREFIX_LIST for each in info.iterfind(".//ec:InclusiveNamespaces", NS)
+    ):
+        raise Refused("a long list of prefixes")
     if info.find("ds:CanonicalizationMethod", NS).get("Algorithm") != EXCLUSIVE_C14N:
         raise Refused("another canonicalization than the exclusive one")
     if info.find("ds:SignatureMethod", NS).get("Algorithm") not in SIGNATURE_METHODS:

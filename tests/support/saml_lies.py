@@ -110,6 +110,7 @@ add(
     namespaces_5000=inside(
         b"<a " + b" ".join(b"xmlns:n%d='u:%d'" % (n, n) for n in range(5_000)) + b"/>" + b"<b/>" * 4000
     ),
+    namespaces_4000=inside(b"<a " + b" ".join(b"xmlns:n%d='u:%d'" % (n, n) for n in range(4_000)) + b"/>"),
     attributes_100000=inside(b"<a " + b" ".join(b"a%d=''" % n for n in range(100_000)) + b"/>"),
     text_of_5_megabytes=inside(b"A" * 5_000_000),
     nothing=lambda scene: "",
@@ -144,6 +145,12 @@ add(
     assertion_alone=lambda scene: encoded(etree.tostring(assertion_of(etree.fromstring(scene.message().build())))),
     saml_1_1_response=spelt(NS["samlp"].encode(), b"urn:oasis:names:tc:SAML:1.0:protocol", sign="none"),
     another_namespace=spelt(NS["saml"].encode(), b"urn:x", sign="none"),
+)
+
+add(
+    "transforms",
+    "structure",
+    prefix_list_of_10000=lambda scene: scene.say(inclusive_prefixes=[f"p{n}" for n in range(10_000)]),
 )
 
 # --- IDs and versions
