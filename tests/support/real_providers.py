@@ -64,6 +64,7 @@ class RealProvider(str):
     attributes: dict[str, str]  # what it calls what it says of a person
     fill_in: Callable[[Page, str, str], None]  # its own login page
     complaint: str  # what that page says to a wrong password
+    refusal: str  # what it says to a request that it does not answer
 
     def answer(self, **changes: object) -> None:
         """Let it answer so from its next request on."""

@@ -37,7 +37,7 @@ def pysaml2_idp() -> Iterator[RealProvider]:
                 "first_name": "urn:oid:2.5.4.42",
                 "last_name": "urn:oid:2.5.4.4",
             }
-            provider.fill_in, provider.complaint = fill_in, WRONG_PASSWORD
+            provider.fill_in, provider.complaint, provider.refusal = fill_in, WRONG_PASSWORD, "Refused:"
             provider.answer()
             command = [sys.executable, "-m", "tests.support.pysaml2_idp.server", str(folder), str(port)]
             with log.open("wb") as output:

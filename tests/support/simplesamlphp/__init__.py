@@ -37,6 +37,7 @@ def simplesamlphp() -> Iterator[RealProvider]:
             provider.logout_url = f"{provider}/saml2/idp/SingleLogoutService.php?ReturnTo={provider}/logout.php"
             provider.attributes = {"email": "mail", "first_name": "givenName", "last_name": "sn"}
             provider.fill_in, provider.complaint = fill_in, "Incorrect username or password"
+            provider.refusal = "Validation of received messages enabled, but no signature found"
             provider.answer()
             command = [php, "-S", f"127.0.0.1:{port}", "-t", str(PROGRAM)]
             with log.open("wb") as output:
