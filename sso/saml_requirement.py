@@ -31,7 +31,7 @@ class DomainNotProven(Conflict):
 def set_required(request: Request, workspace: Workspace, provider: IdentityProvider, wanted: bool) -> None:
     """Demand single sign-on of the covered people, which ends what they have signed in by another way; or stop to.
 
-    Within a transaction that holds the workspace's row entirely. Raises `ConnectionNotEnabled`, `ConnectionNotTested`,
+    Within a transaction that holds the workspace's row. Raises `ConnectionNotEnabled`, `ConnectionNotTested`,
     `DomainNotProven`.
     """
     if wanted == workspace.requires_sso:
