@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 from rest_framework.request import Request
 
-from accounts.audit import Action, Person, record
+from accounts.audit import NOBODY, Action, Person, record
 from accounts.login import check_second_factor
 from accounts.mail import link, message
 from accounts.mailed_tokens import InvalidMailedToken
@@ -75,14 +75,15 @@ def _find_locked_out(**conditions: object) -> Membership | None:
 
 def _record(action: Action, description: str, membership: Membership, client: Client) -> None:
     person = Person(membership.user_id, membership.user.email)
-    about = {"actor": person} if action == Action.SSO_RECOVERY_USED else {"target": person}
+    is_used = action == Action.SSO_RECOVERY_USED
     record(
         action,
         client,
         description,
         workspace_id=membership.workspace_id,
         resource=("workspace", membership.workspace_id),
-        **about,
+        actor=person if is_used else NOBODY,  # who asks has proven nothing
+        target=NOBODY if is_used else person,
     )
 
 
