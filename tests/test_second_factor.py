@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 
-import pyotp
 import pytest
 from django.core import mail
 from rest_framework.request import Request
@@ -17,9 +16,9 @@ from spatialflow.encryption import decrypt
 from spatialflow.errors import ApiError
 from tests.support.cast import PASSWORD, Actor, bearer
 from tests.support.race import at_once, call
+from tests.support.totp import TOTP, code, enrol, wait_for_an_early_moment
 
 LOGIN = "/api/v1/auth/login"
-TOTP = "/api/v1/auth/totp"
 CONFIRM = f"{TOTP}/confirm"
 CODES = f"{TOTP}/recovery-codes"
 REQUIRED = {
@@ -36,27 +35,9 @@ def post(client: APIClient, path: str, **body: object):
     return client.post(path, body, format="json")
 
 
-def code(secret: str, steps: int = 0) -> str:
-    """Return the code of now, or of so many half minutes later."""
-    return pyotp.TOTP(secret).at(int(time.time()) + 30 * steps)
-
-
 @pytest.fixture(autouse=True)
 def early_in_a_half_minute() -> None:
-    """A test that begins late in one could end in the next, where its codes are other ones."""
-    if (elapsed := time.time() % 30) > 25:
-        time.sleep(30 - elapsed)
-
-
-def enrol(actor: Actor) -> tuple[str, list[str]]:
-    """Return the secret and the recovery codes of a person who has just set up a second factor.
-
-    The code that confirmed it was of the half minute before, so that the current one is still to be spent.
-    """
-    secret = post(actor.client, TOTP, current_password=PASSWORD).json()["secret"]
-    answer = post(actor.client, CONFIRM, otp=code(secret, -1))
-    assert answer.status_code == 200, answer.content
-    return secret, answer.json()["recovery_codes"]
+    wait_for_an_early_moment()
 
 
 def log_in(anyone: APIClient, actor: Actor, password: str = PASSWORD, **otp: object):
