@@ -14,11 +14,11 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from django.db import connection
-from django.db.models import Q, Subquery
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.utils import timezone
 from rest_framework.request import Request
 
-from accounts.models import AuditEvent, AuditHead
+from accounts.models import AuditEvent, AuditHead, User
 from accounts.principal import Client
 
 GENESIS = bytes(32)
@@ -105,8 +105,20 @@ WITH link AS (
     ON CONFLICT (id) DO UPDATE SET sequence = head.sequence + 1, hash = sha256(head.hash || %(content)s::bytea)
     RETURNING sequence, hash
 )
-INSERT INTO accounts_auditevent ({columns}, sequence, hash) SELECT {values}, link.sequence, link.hash FROM link
+INSERT INTO accounts_auditevent ({columns}, sequence, hash) SELECT {values}, appended.sequence, appended.hash
+FROM (
+    SELECT link.*, accounts_is_known(%(owner_id)s::uuid) AS owner_is_known,
+           accounts_is_known(%(target_id)s::uuid) AS target_is_known
+    FROM link
+) AS appended
 """
+
+# Personal columns by whose they are. Asked under the head's lock, which the deletion of an account holds when it
+# erases: what it could not see yet finds the account gone, and the row is born erased.
+OWNERS = {
+    **dict.fromkeys(("actor_email", "ip_address", "user_agent", "actor_salt"), "owner"),
+    **dict.fromkeys(("target_email", "target_salt"), "target"),
+}
 
 # What Postgres cannot infer of a parameter that may be null.
 TYPES = {
@@ -133,7 +145,8 @@ def record(
     """Append one event, within the caller's transaction if there is one. `description` and `changes` hold no personal
     data.
 
-    One statement. `actor` did it, `target` is the person it was done to.
+    One statement. `actor` did it, `target` is the person it was done to. Of somebody who has no account any more the
+    row keeps the id alone.
     """
     row = {
         "id": uuid.uuid4(),
@@ -186,11 +199,15 @@ def _personal_columns(actor: Person, target: Person, client: Client) -> dict[str
 
 def _append(row: dict[str, Any]) -> None:
     parameters = {**row, "changes": None if row["changes"] is None else json.dumps(row["changes"], default=str)}
-    statement = APPEND.format(
-        columns=", ".join(row), values=", ".join(f"%({name})s{TYPES.get(name, '')}" for name in row)
-    )
+    statement = APPEND.format(columns=", ".join(row), values=", ".join(map(_value, row)))
+    parameters |= {"owner_id": row["actor_id"] or row["target_id"], "genesis": GENESIS, "content": content_digest(row)}
     with connection.cursor() as cursor:
-        cursor.execute(statement, {**parameters, "genesis": GENESIS, "content": content_digest(row)})
+        cursor.execute(statement, parameters)
+
+
+def _value(column: str) -> str:
+    value = f"%({column})s{TYPES.get(column, '')}"
+    return f"CASE WHEN appended.{OWNERS[column]}_is_known THEN {value} END" if column in OWNERS else value
 
 
 def personal_digest(salt: bytes, *values: str | None) -> bytes:
@@ -239,23 +256,7 @@ def broken_links(exported_head: str | None = None) -> Iterator[str]:
     """
     last_hash, last_sequence, head_seen = GENESIS, 0, exported_head in (None, GENESIS.hex())
     head = AuditHead.objects.filter(id=1).values("sequence", "hash").first() or {"sequence": 0, "hash": GENESIS}
-    columns = [
-        *CHAINED,
-        "sequence",
-        "hash",
-        "actor_email",
-        "ip_address",
-        "user_agent",
-        "actor_salt",
-        "target_email",
-        "target_salt",
-    ]
-    heads = AuditHead.objects.filter(id=1)
-    rows = AuditEvent.objects.order_by("sequence").values(
-        *columns, head_sequence=Subquery(heads.values("sequence")), head_hash=Subquery(heads.values("hash"))
-    )
-    for row in rows.iterator(chunk_size=2000):
-        row = {name: bytes(value) if isinstance(value, memoryview) else value for name, value in row.items()}
+    for row in _rows_with_head():
         head = {"sequence": row["head_sequence"] or 0, "hash": row["head_hash"] or GENESIS}
         if row["sequence"] != last_sequence + 1:
             yield f"Rows {last_sequence + 1} to {row['sequence'] - 1} are missing."
@@ -263,12 +264,33 @@ def broken_links(exported_head: str | None = None) -> Iterator[str]:
             yield f"Row {row['sequence']} ({row['action']}) was changed, or the row before it was changed or removed."
         if not _personal_data_fits(row):
             yield f"The personal data of row {row['sequence']} ({row['action']}) was changed."
+        elif _was_erased_of_the_living(row):
+            yield f"The personal data of row {row['sequence']} ({row['action']}) was erased, but no account with it."
         last_hash, last_sequence = row["hash"], row["sequence"]
         head_seen = head_seen or row["hash"].hex() == exported_head
     if (head["sequence"], bytes(head["hash"])) != (last_sequence, last_hash):
         yield f"The last row is {last_sequence}, but the head stands at {head['sequence']}: rows were cut off or added."
     if not head_seen:
         yield f"No row has the hash {exported_head}: the trail was cut off behind it, or rewritten."
+
+
+def _rows_with_head() -> Iterator[dict[str, Any]]:
+    """Yield the rows in their order, each with the head and with who still has an account: one statement sees one
+    moment.
+    """
+    personal = ("actor_email", "ip_address", "user_agent", "actor_salt", "target_email", "target_salt")
+    heads = AuditHead.objects.filter(id=1)
+    rows = AuditEvent.objects.order_by("sequence").values(
+        *CHAINED,
+        *("sequence", "hash"),
+        *personal,
+        head_sequence=Subquery(heads.values("sequence")),
+        head_hash=Subquery(heads.values("hash")),
+        actor_lives=Exists(User.objects.filter(id=OuterRef("actor_id"))),
+        target_lives=Exists(User.objects.filter(id=OuterRef("target_id"))),
+    )
+    for row in rows.iterator(chunk_size=2000):
+        yield {name: bytes(value) if isinstance(value, memoryview) else value for name, value in row.items()}
 
 
 def _personal_data_fits(row: dict[str, Any]) -> bool:
@@ -283,13 +305,32 @@ def _personal_data_fits(row: dict[str, Any]) -> bool:
     return actor_fits and personal_digest(row["target_salt"], row["target_email"]) == row["target_digest"]
 
 
+def _was_erased_of_the_living(row: dict[str, Any]) -> bool:
+    """Return whether something is erased of a person who has an account, or of nobody known. An invited address alone
+    does not tell whose it was.
+    """
+    if row["target_salt"] is None and row["target_lives"]:
+        return True
+    if row["actor_salt"] is not None:
+        return False
+    if row["actor_id"]:
+        return bool(row["actor_lives"])
+    return bool(row["target_lives"] if row["target_id"] else row["target_salt"] is not None)
+
+
+def addresses_of(user_id: uuid.UUID, email: str) -> set[str]:
+    """Return a person's address and those they had before, less those that are somebody else's by now."""
+    former = AuditEvent.objects.filter(actor_id=user_id, actor_email__isnull=False)
+    addresses = {email, *former.order_by().values_list("actor_email", flat=True).distinct()}
+    return addresses - set(User.objects.filter(email__in=addresses).exclude(id=user_id).values_list("email", flat=True))
+
+
 def erase_person(user_id: uuid.UUID, email: str) -> None:
     """Erase a person's address, IP addresses and clients from the trail for good: of what they did, of what nobody
     known did to them (a failed sign-in), and of invitations to their address and to those they had before.
     """
     nothing = {"actor_email": None, "ip_address": None, "user_agent": None, "actor_salt": None}
-    former = AuditEvent.objects.filter(actor_id=user_id, actor_email__isnull=False)
-    addresses = {email, *former.order_by().values_list("actor_email", flat=True).distinct()}
+    addresses = addresses_of(user_id, email)
     concerned = Q(target_id=user_id) | Q(target_id=None, target_email__in=addresses)
     theirs = Q(actor_id=user_id) | concerned & Q(actor_id=None)
     AuditEvent.objects.filter(theirs, actor_salt__isnull=False).update(**nothing)

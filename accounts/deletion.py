@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 from rest_framework.request import Request
 
-from accounts.audit import Action, erase_person, record_for
+from accounts.audit import Action, addresses_of, erase_person, record_for
 from accounts.hooks import account_ended, membership_ended
 from accounts.models import CredentialUsage, Invitation, Membership, SignIn, User, Workspace
 from accounts.outbox import enqueue
@@ -55,17 +55,20 @@ def delete_account(request: Request) -> None:
     """
     user_id = request.auth.user_id
     workspaces = _lock_workspaces(user_id)
-    _lock_invitations(user_id, workspaces)
+    addresses = addresses_of(user_id, request.auth.email)
+    _lock_invitations(user_id, addresses, workspaces)
     user = User.objects.select_for_update(no_key=True).filter(id=user_id).first()
     if user is None:  # by another request at this moment
         raise InvalidToken()
     members = _members(user_id, workspaces)
     shared = _shared(user_id, workspaces, members)
     _end_credentials(user, workspaces)
-    Invitation.objects.filter(email=user.email).delete()
+    Invitation.objects.filter(email__in=addresses).delete()
     enqueue("account_deleted", email=user.email)
     for workspace in workspaces:
         _record(request, workspace, workspace.id in shared)
+    if not workspaces:  # removed from the last one at this moment
+        record_for(request, Action.ACCOUNT_DELETED, "An account without a workspace was deleted.", workspace_id=None)
     # Only now is nobody added any more: whoever adds a member also appends to the trail, where they wait for this end.
     if _members(user_id, workspaces) != members:
         raise MembershipChanged()
@@ -85,14 +88,13 @@ def _lock_workspaces(user_id: uuid.UUID) -> list[Workspace]:
     return list(own.select_for_update(no_key=True).order_by("id"))
 
 
-def _lock_invitations(user_id: uuid.UUID, workspaces: list[Workspace]) -> None:
+def _lock_invitations(user_id: uuid.UUID, addresses: set[str], workspaces: list[Workspace]) -> None:
     """Wait for acceptances in flight that concern the person or their workspaces, and let no other begin.
 
     Before the person's row and the trail, which an acceptance takes once it has its invitation.
     """
-    to_them = Q(email__in=User.objects.filter(id=user_id).values("email"))
-    concerned = Invitation.objects.filter(to_them | Q(workspace__in=workspaces) | Q(invited_by_id=user_id))
-    list(concerned.select_for_update().order_by("id").values_list("id"))
+    concerned = Q(email__in=addresses) | Q(workspace__in=workspaces) | Q(invited_by_id=user_id)
+    list(Invitation.objects.filter(concerned).select_for_update().order_by("id").values_list("id"))
 
 
 def _own_ids(user_id: uuid.UUID) -> Iterable[uuid.UUID]:

@@ -31,7 +31,7 @@ def list_own(request: Request) -> SessionList:
 
     `used_at` is the newer of the last refresh and the last counted request.
     """
-    hours = CredentialUsage.objects.filter(credential_id=OuterRef("id")).order_by("-started_at")
+    hours = CredentialUsage.objects.filter(credential_id=OuterRef("id")).order_by("-started_at", "-last_used_at")
     used_at = Greatest(F("last_used_at"), Subquery(hours.values("last_used_at")[:1]))
     own = _own(request).select_related("workspace").annotate(used_at=used_at).order_by("-used_at", "id")
     listed = list(own[:MAX_LISTED])

@@ -35,19 +35,29 @@ INSERT INTO accounts_credentialusage AS usage
     (credential_id, started_at, workspace_id, requests, refusals,
      last_used_at, last_refused_at, last_ip, last_user_agent)
 """
-COUNT = f"""{INSERT}
-VALUES (%(credential)s, %(started_at)s, %(workspace)s, 1, 0, now(), NULL, %(ip)s, %(user_agent)s)
-ON CONFLICT (credential_id, started_at) DO UPDATE SET
-    requests = usage.requests + (usage.requests < %(limit)s)::int,
-    refusals = usage.refusals + (usage.requests >= %(limit)s)::int,
-    last_refused_at = CASE WHEN usage.requests >= %(limit)s THEN now() ELSE usage.last_refused_at END,
+# `elsewhere` is what a sign-in did in the workspaces that it was in before, this hour: it does not change any more, but
+# for requests that were being answered at that moment.
+ELSEWHERE = """
+WITH elsewhere AS (
+    SELECT coalesce(sum(requests), 0)::int AS requests FROM accounts_credentialusage
+    WHERE credential_id = %(credential)s AND started_at = %(started_at)s AND workspace_id <> %(workspace)s
+)"""
+SPENT = "usage.requests + (SELECT requests FROM elsewhere)"
+COUNT = f"""{ELSEWHERE}{INSERT}
+SELECT %(credential)s, %(started_at)s, %(workspace)s, (requests < %(limit)s)::int, (requests >= %(limit)s)::int,
+       now(), CASE WHEN requests >= %(limit)s THEN now() END, %(ip)s::inet, %(user_agent)s
+FROM elsewhere
+ON CONFLICT (credential_id, started_at, workspace_id) DO UPDATE SET
+    requests = usage.requests + ({SPENT} < %(limit)s)::int,
+    refusals = usage.refusals + ({SPENT} >= %(limit)s)::int,
+    last_refused_at = CASE WHEN {SPENT} >= %(limit)s THEN now() ELSE usage.last_refused_at END,
     last_used_at = now(), last_ip = EXCLUDED.last_ip, last_user_agent = EXCLUDED.last_user_agent
-RETURNING requests, COALESCE(last_refused_at = now(), false)
+RETURNING {SPENT}, COALESCE(last_refused_at = now(), false)
 """  # noqa: S608 - made of constants
 ADD = f"""{INSERT}
 VALUES (%(credential)s, %(started_at)s, %(workspace)s, %(requests)s, %(refusals)s,
         %(used_at)s, %(refused_at)s, %(ip)s, %(user_agent)s)
-ON CONFLICT (credential_id, started_at) DO UPDATE SET
+ON CONFLICT (credential_id, started_at, workspace_id) DO UPDATE SET
     requests = usage.requests + EXCLUDED.requests,
     refusals = usage.refusals + EXCLUDED.refusals,
     last_refused_at = GREATEST(usage.last_refused_at, EXCLUDED.last_refused_at),
@@ -109,7 +119,7 @@ def forget_who_used(credential_ids: Any) -> None:
 
 @dataclass
 class Tally:
-    """What one credential did in one hour since the last write."""
+    """What one credential did in one workspace in one hour since the last write."""
 
     row: dict[str, Any]
     requests: int = 0
@@ -122,13 +132,13 @@ class UsageRecord:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._tallies: dict[tuple[Any, Any], Tally] = {}
+        self._tallies: dict[tuple[Any, ...], Tally] = {}
         self._writer: threading.Thread | None = None
 
     def add(self, row: dict[str, Any], refused: bool) -> None:
         row["used_at"] = datetime.now(UTC)
         with self._lock:
-            tally = self._tallies.setdefault((row["credential"], row["started_at"]), Tally(row))
+            tally = self._tallies.setdefault((row["credential"], row["started_at"], row["workspace"]), Tally(row))
             tally.row = row
             if refused:
                 tally.refusals += 1
@@ -150,7 +160,7 @@ class UsageRecord:
             self._take_back(tallies)
             raise
 
-    def _take_back(self, tallies: dict[tuple[Any, Any], Tally]) -> None:
+    def _take_back(self, tallies: dict[tuple[Any, ...], Tally]) -> None:
         with self._lock:
             for key, tally in tallies.items():
                 later = self._tallies.setdefault(key, Tally(tally.row))
@@ -169,9 +179,9 @@ class UsageRecord:
                 connections["counters"].close()
 
 
-def _in_one_order(tally: Tally) -> str:
+def _in_one_order(tally: Tally) -> tuple[str, str]:
     """Return what rows are written in the order of, so that two processes never wait for each other's rows."""
-    return str(tally.row["credential"])
+    return str(tally.row["credential"]), str(tally.row["workspace"])
 
 
 record = UsageRecord()

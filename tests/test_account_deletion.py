@@ -4,6 +4,7 @@ an owner.
 
 from collections import Counter
 from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import pytest
@@ -12,6 +13,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection
 from django.utils import timezone
 
+from accounts.audit import Action, Person, record
 from accounts.invitations import accept_for_user
 from accounts.models import (
     AuditEvent,
@@ -117,6 +119,17 @@ def test_the_sole_owner_of_others_stays(alice, bob):
     assert not AuditEvent.objects.filter(action__contains="delet").exists()
 
 
+def test_owners_who_are_suspended_do_not_count(alice, bob):
+    promote(bob)
+    User.objects.filter(id=bob.user.id).update(is_active=False)
+
+    refused = alice.client.delete(ME)
+
+    assert (refused.status_code, refused.json()["error_code"]) == (409, "sole_owner")
+    User.objects.filter(id=bob.user.id).update(is_active=True)
+    assert alice.client.delete(ME).status_code == 204
+
+
 def test_with_another_owner_one_may_go(alice, bob):
     promote(bob)
 
@@ -163,6 +176,57 @@ def test_the_trail_keeps_what_happened_and_not_who_it_was(alice, bob, anyone):
         everything = cursor.fetchone()[0]
     assert "bob" not in everything.lower() and "198.51.100.77" not in everything and "192.0.2.7" not in rows
     assert "alice@acme.test" in everything
+    call_command("verify_audit_log")
+
+
+def test_what_was_sent_to_former_addresses_goes_too(alice, bob, anyone):
+    for email in ("bob@old.test", "bob@older.test", "kept@old.test"):
+        invite(alice.workspace, email, email.encode())
+    for former in ("bob@older.test", "bob@old.test"):
+        record(Action.EMAIL_CHANGED, Client("192.0.2.1", ""), "Moved.", actor=Person(bob.user.id, former))
+    User.objects.create_user("bob@older.test")  # whose it is by now
+
+    assert bob.client.delete(ME).status_code == 204
+
+    assert set(Invitation.objects.values_list("email", flat=True)) == {"bob@older.test", "kept@old.test"}
+    call_command("verify_audit_log")
+
+
+@real
+@pytest.mark.parametrize("round_", range(6))
+def test_a_login_refused_at_that_moment_keeps_no_address(server, alice, bob, round_):
+    wrong = {"email": bob.user.email, "password": "wrong"}
+
+    def act(index: int) -> int:
+        if index == 4:
+            return call(server, "DELETE", ME, headers=headers(bob)).status
+        return call(server, "POST", LOGIN, wrong).status
+
+    assert Counter(at_once(9, act)) == {204: 1, 401: 8}
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM accounts_auditevent e WHERE e::text LIKE %s", [f"%{bob.user.email}%"])
+        assert cursor.fetchone() == (0,)
+    assert AuditEvent.objects.filter(action="auth.sign_in_failed").count() == 8
+    call_command("verify_audit_log")
+
+
+@real
+@pytest.mark.parametrize("round_", range(10))
+def test_accepting_an_invitation_at_that_moment_is_no_crash(server, alice, bob, mallory, round_):
+    body = {"email": bob.user.email, "role": "member"}
+    link = mallory.client.post("/api/v1/workspaces/invitations", body, format="json").json()["invite_link"]
+    accepted = {name: values[0] for name, values in parse_qs(urlsplit(link).query).items()} | {"password": PASSWORD}
+
+    def act(index: int) -> int:
+        if index == round_ % 4:
+            return call(server, "DELETE", ME, headers=headers(bob)).status
+        return call(server, "POST", "/api/v1/auth/accept-invite", accepted, headers(bob)).status
+
+    statuses = at_once(4, act)
+
+    assert set(statuses) <= {200, 204, 400, 401, 404, 409}
+    assert User.objects.filter(id=bob.user.id).exists() == (204 not in statuses)
     call_command("verify_audit_log")
 
 

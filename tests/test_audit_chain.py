@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, connections, transaction
 
 from accounts.audit import GENESIS, Action, Person, erase_person, record
-from accounts.models import AuditEvent, AuditHead
+from accounts.models import AuditEvent, AuditHead, User
 from accounts.principal import Client
 from tests.support.cast import Actor
 from tests.support.race import at_once, call
@@ -18,6 +18,12 @@ from tests.support.race import at_once, call
 CLIENT = Client("192.0.2.44", "Mozilla/5.0 (a telling client)", "POST", "/api/v1/somewhere")
 DANA = Person(uuid.uuid4(), "dana@acme.test")
 EVE = Person(uuid.uuid4(), "eve@acme.test")
+
+
+@pytest.fixture(autouse=True)
+def people(db: None) -> None:
+    for person in (DANA, EVE):
+        User.objects.create_user(str(person.email), id=person.id)
 
 
 def verify(head: str | None = None) -> list[str]:
@@ -39,9 +45,11 @@ def append(count: int = 5) -> None:
 def tamper(sql: str) -> None:
     """Change the trail as somebody can who owns the database."""
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE accounts_auditevent DISABLE TRIGGER accounts_auditevent_guard")
+        for table in ("accounts_auditevent", "accounts_audithead"):
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {table}_guard")
         cursor.execute(sql)
-        cursor.execute("ALTER TABLE accounts_auditevent ENABLE TRIGGER accounts_auditevent_guard")
+        for table in ("accounts_auditevent", "accounts_audithead"):
+            cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER {table}_guard")
 
 
 COPY = """
@@ -55,6 +63,7 @@ UPDATE accounts_auditevent SET sequence = -sequence WHERE sequence IN (2, 3);
 UPDATE accounts_auditevent SET sequence = 5 + sequence WHERE sequence < 0"""
 ROW = "Row {} (api_key.created) was changed, or the row before it was changed or removed."
 PERSONAL = "The personal data of row {} (api_key.created) was changed."
+ERASED = "The personal data of row {} (api_key.created) was erased, but no account with it."
 HEAD = "The last row is {}, but the head stands at {}: rows were cut off or added."
 
 TAMPERING = {
@@ -73,6 +82,15 @@ TAMPERING = {
     "address": ("UPDATE accounts_auditevent SET ip_address = '10.0.0.1' WHERE sequence = 2", [PERSONAL.format(2)]),
     "email": ("UPDATE accounts_auditevent SET target_email = 'bob@acme.test' WHERE sequence = 4", [PERSONAL.format(4)]),
     "half erased": ("UPDATE accounts_auditevent SET actor_salt = NULL WHERE sequence = 4", [PERSONAL.format(4)]),
+    "erased of the living": (
+        "UPDATE accounts_auditevent SET (actor_salt, actor_email, ip_address, user_agent) = ROW(NULL, NULL, NULL, NULL)"
+        " WHERE sequence = 4",
+        [ERASED.format(4)],
+    ),
+    "target erased of the living": (
+        "UPDATE accounts_auditevent SET (target_salt, target_email) = ROW(NULL, NULL) WHERE sequence = 2",
+        [ERASED.format(2)],
+    ),
     "removed": ("DELETE FROM accounts_auditevent WHERE sequence = 3", ["Rows 3 to 3 are missing.", ROW.format(4)]),
     "first removed": (
         "DELETE FROM accounts_auditevent WHERE sequence = 1",
@@ -143,6 +161,55 @@ def test_the_database_refuses_to_change_or_delete_an_event(sql):
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE accounts_audithead SET sequence = sequence - 1",
+        "UPDATE accounts_audithead SET sequence = sequence + 2",
+        "UPDATE accounts_audithead SET hash = sha256(hash)",
+        "DELETE FROM accounts_audithead",
+    ],
+)
+def test_the_database_lets_the_head_only_go_forward_by_one(sql):
+    append(2)
+
+    with pytest.raises(DatabaseError, match="goes forward"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(sql)
+
+    append(1)
+    assert verify() == []
+    assert AuditHead.objects.get().sequence == 3
+
+
+@pytest.mark.django_db
+def test_what_nobody_known_did_is_erased_with_nobody():
+    record(Action.SIGN_IN_FAILED, CLIENT, "Password refused.")
+    assert verify() == []
+
+    AuditEvent.objects.update(actor_email=None, ip_address=None, user_agent=None, actor_salt=None)
+
+    assert verify() == [ERASED.format(1).replace("api_key.created", "auth.sign_in_failed")]
+
+
+@pytest.mark.django_db
+def test_of_somebody_who_has_no_account_any_more_the_id_alone_is_kept():
+    User.objects.filter(id=DANA.id).delete()
+
+    record(Action.SIGN_IN_FAILED, CLIENT, "Password refused.", target=DANA)
+    record(Action.KEY_CREATED, CLIENT, "Made.", actor=EVE, target=DANA)
+    record(Action.SIGNED_IN, CLIENT, "Signed in.", actor=DANA)
+
+    rows = AuditEvent.objects.order_by("sequence")
+    assert list(rows.values_list("actor_email", "ip_address", "user_agent", "target_email")) == [
+        (None, None, None, None),
+        (EVE.email, CLIENT.ip, CLIENT.user_agent, None),
+        (None, None, None, None),
+    ]
+    assert AuditEvent.objects.get(sequence=1).target_id == AuditEvent.objects.get(sequence=3).actor_id == DANA.id
+    assert verify() == []
+
+
+@pytest.mark.django_db
 def test_erasing_a_person_leaves_nothing_of_them_and_breaks_nothing():
     changed = DANA._replace(email="dana@old.test")
     record(Action.SIGNED_IN, CLIENT, "Signed in.", actor=changed)
@@ -154,6 +221,7 @@ def test_erasing_a_person_leaves_nothing_of_them_and_breaks_nothing():
     )
     AuditEvent.objects.filter(sequence=2).update(target_email=None, target_salt=None)  # Eve's part of one was erased
 
+    User.objects.all().delete()
     erase_person(DANA.id, DANA.email)
 
     assert verify() == []

@@ -1,5 +1,6 @@
 """Moving a sign-in from one workspace to another: what it answers, and that nothing of before goes on."""
 
+import time
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
-from accounts.models import AuditEvent, Membership, SignIn, User, Workspace
+from accounts.models import AuditEvent, CredentialUsage, Membership, SignIn, User, Workspace
 from accounts.tokens import AccessToken, RefreshToken
 from tests.support.cast import PASSWORD, Actor, bearer, make_workspace
 from tests.support.race import Answer, at_once, call
@@ -309,3 +310,44 @@ def test_a_selection_and_a_logout_at_once_leave_nothing_alive(server, alice, sec
     for answer in answers[1:]:
         if answer.status == 200 and answers[0].status == 200:
             assert call(server, "POST", REFRESH, {"refresh_token": answer.body["refresh_token"]}).status == 401
+
+
+@real
+@pytest.mark.parametrize("counts_in", ["server", "redis_server"])
+def test_requests_count_for_the_workspace_they_were_made_in_and_for_one_limit(request, acme, alice, counts_in):
+    """The plan's limit goes on where the sign-in was before: moving to and fro gives nobody more."""
+    base = request.getfixturevalue(counts_in)
+    elsewhere = make_workspace("elsewhere", plan="free")
+    Membership.objects.create(user=alice.user, workspace=elsewhere, role="owner")
+    token = alice.pair.access_token
+    left = []
+    for workspace in (elsewhere, acme, elsewhere):
+        headers = {"Authorization": f"Bearer {token}"}
+        for _ in range(3):
+            answer = call(base, "GET", "/api/v1/geofences/", None, headers)
+            left.append(int(answer.headers["ratelimit-limit"]) - int(answer.headers["ratelimit-remaining"]))
+        moved = call(base, "POST", "/api/v1/workspaces/select", {"workspace_id": str(workspace.id)}, headers)
+        token = moved.body["access_token"]
+
+    assert left == [1, 2, 3, 5, 6, 7, 9, 10, 11]
+    deadline = time.monotonic() + 10
+    while sum(CredentialUsage.objects.values_list("requests", flat=True)) < 12 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    counted = dict(CredentialUsage.objects.values_list("workspace_id", "requests"))
+    assert counted == {acme.id: 8, elsewhere.id: 4}
+
+
+@real
+def test_the_limit_is_used_up_elsewhere(alice):
+    """A sign-in comes with what it has spent, and is refused at its first request where that is everything."""
+    elsewhere = make_workspace("elsewhere", plan="free")
+    Membership.objects.create(user=alice.user, workspace=elsewhere, role="owner")
+    alice.client.get("/api/v1/auth/me")
+    CredentialUsage.objects.update(requests=999)
+    moved = bearer(select(alice.client, elsewhere).json()["access_token"])
+
+    refused = moved.get("/api/v1/auth/me")
+
+    assert (refused.status_code, refused.json()["limit"]) == (429, 1000)
+    rows = CredentialUsage.objects.order_by("requests").values_list("workspace_id", "requests", "refusals")
+    assert list(rows) == [(elsewhere.id, 0, 1), (alice.workspace.id, 1000, 0)]

@@ -51,13 +51,13 @@ class SignIn(models.Model):
 
 
 class CredentialUsage(models.Model):
-    """One hour of one credential (an API key or a sign-in): the counter of the plan's limit and the record of use at
-    once.
+    """One hour of one credential (an API key or a sign-in) in one workspace: the counter of the plan's limit, together
+    with the hour's other workspaces of a sign-in that moved, and the record of use at once.
 
     Written by one upsert a request (accounts/usage.py). No foreign keys: a count outlives what it counted.
     """
 
-    pk = models.CompositePrimaryKey("credential_id", "started_at")
+    pk = models.CompositePrimaryKey("credential_id", "started_at", "workspace_id")
     credential_id = models.UUIDField()
     started_at = models.DateTimeField()
     workspace_id = models.UUIDField()
