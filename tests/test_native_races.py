@@ -1,14 +1,18 @@
 """Native sign-ins at the same moment, against running processes: one account, and whatever works once works once."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.conf import settings
+from django.db import transaction
 from social_django.models import UserSocialAuth
 
 from accounts.invitations import invite
 from accounts.models import Invitation, Membership, SignIn, User, Workspace
+from accounts.operations import suspend_workspace
 from tests.support.cast import Actor
 from tests.support.launch import Server, launch
 from tests.support.oidc_issuer import APPLE, GOOGLE, NONCE, Issuer, issuer
@@ -107,6 +111,24 @@ def test_who_deletes_their_account_meanwhile_is_told_so(api: Server, provider: I
         assert farewell.status in (200, 204), farewell
         assert refusals <= {(401, "account_changed"), (409, "deleted_meanwhile"), (409, "another_identity_linked")}
         assert not User.objects.filter(id=begun["user"]["id"]).exists()
+
+
+def test_a_workspace_that_is_being_suspended_takes_nobody_in(api: Server, provider: Issuer, alice: Actor):
+    issued = invite(alice.request(), "grace@example.com", "manager")
+    link = {"invite_id": str(issued.invitation.id), "invite_token": issued.link.rpartition("token=")[2]}
+    body = {"id_token": provider.google_token(), **link}
+    call(api, "POST", GOOGLE, {"id_token": provider.google_token(sub="1", email="first@example.com")})  # keys are there
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            suspend_workspace(alice.workspace)
+            waiting = pool.submit(call, api, "POST", GOOGLE, body)
+            time.sleep(1)
+            assert not waiting.done()  # it saw a workspace that was not suspended, and waits for this end
+        answer = waiting.result()
+
+    assert (answer.status, answer.body["error_code"]) == (404, "not_found")
+    assert (Invitation.objects.get().status, User.objects.filter(email="grace@example.com").count()) == ("pending", 0)
 
 
 def test_an_invitation_is_spent_once(api: Server, provider: Issuer, alice: Actor):

@@ -78,7 +78,7 @@ class OAuthState(OneTimeRow):
 
     class Intent(models.TextChoices):
         CLIENT = "client"  # ends in a login code, for whoever holds the verifier of `code_challenge`
-        DASHBOARD = "dashboard"  # ends in the dashboard's session, in the browser that began
+        DASHBOARD = "dashboard"  # ends in the refresh cookie, in the browser that began
 
     lifetime = STATE_LIFETIME
     provider = models.CharField(max_length=32)
