@@ -127,6 +127,16 @@ def replace_recovery_codes(request: Request, current_password: str, otp: str) ->
     return codes
 
 
+def prove(request: Request, current_password: str, otp: str = "") -> None:
+    """Have the caller prove who they are by their password and, where they have one, their second factor.
+
+    Raises what `confirm_password` raises, and `WrongCode`.
+    """
+    user = confirm_password(request, current_password)
+    if user.has_second_factor and not spend(user, otp, Client.of(request)):
+        raise WrongCode()
+
+
 def spend(user: User, code: str, client: Client) -> bool:
     """Return whether `code` is a current one of this person, or a recovery code; either can be spent only once."""
     bare = _bare(code)

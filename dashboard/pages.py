@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views import View
@@ -16,6 +17,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import APIException, ValidationError
 
 from accounts.permissions import HasScope
+from accounts.tokens import InvalidToken
 from accounts.usage import charge_credential
 from dashboard import session
 from dashboard.navigation import navigation
@@ -40,12 +42,14 @@ class Form:
 
 class Page(View):
     """A page for whoever is signed in. `scopes` says for each method what it takes, as in the API's views; a page
-    that is for everybody sets `is_public`.
+    that is for everybody sets `is_public`, one for what a stolen session must not be able to do `needs_fresh`.
 
-    Answers: 302 to the sign-in for nobody, 403 with the reason without the scope, 429 beyond the plan's limit.
+    Answers: 302 to the sign-in for nobody, 403 with the reason without the scope, 429 beyond the plan's limit, 302 to
+    /confirm and back where whoever is there has not proven lately who they are.
     """
 
     is_public: ClassVar[bool] = False
+    needs_fresh: ClassVar[bool] = False
     scopes: ClassVar[dict[str, str]] = {}
     template: ClassVar[str] = ""
     title: ClassVar[str] = ""
@@ -58,7 +62,13 @@ class Page(View):
             if not self.is_public:
                 charge_credential(request, request.auth)
                 HasScope().has_permission(request, self)
+            if self.needs_fresh:
+                session.require_fresh(request)
             return self.kept_private(super().dispatch(request, *args, **kwargs))
+        except session.NotFresh:
+            return to_confirmation(request)
+        except InvalidToken as refusal:  # the sign-in ended at this very moment
+            return self.kept_private(refused(request, refusal)) if self.is_public else to_sign_in(request)
         except APIException as refusal:
             return self.kept_private(refused(request, refusal))
 
@@ -88,6 +98,8 @@ class FormPage(Page):
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             return self.submit(request, **kwargs)
+        except (session.NotFresh, InvalidToken):
+            raise  # answered by another page, not in the form
         except APIException as refusal:
             form, status = form_of(request.POST, refusal)
             return with_headers(self.show(request, form, status, **kwargs), request, refusal)
@@ -127,6 +139,13 @@ def to_sign_in(request: HttpRequest) -> HttpResponse:
     """Send somebody who is not signed in to the sign-in, and back to the page they asked for afterwards."""
     wanted = request.get_full_path() if request.method == "GET" else "/"
     return redirect(f"/sign-in?{urlencode({'next': wanted})}" if wanted != "/" else "/sign-in")
+
+
+def to_confirmation(request: HttpRequest) -> HttpResponse:
+    """Let whoever is signed in prove who they are, and come back to the page they were at afterwards."""
+    if request.method == "POST":
+        messages.warning(request, "Nothing has changed yet. Confirm that it is you, then do it again.")
+    return redirect(f"/confirm?{urlencode({'next': request.get_full_path()})}")
 
 
 def refused(request: HttpRequest, refusal: APIException) -> HttpResponse:

@@ -14,13 +14,23 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
+from rest_framework import status
 
 from accounts.authentication import authenticate_sign_in
 from accounts.principal import Principal
 from accounts.tokens import AccessToken, InvalidToken, TokenPair
+from spatialflow.errors import ApiError
 
 SEEN_EVERY = 60  # seconds; more often the cookie is not written anew
 FRESH_FOR = 15 * 60  # seconds that a proof of who is there counts as fresh
+
+
+class NotFresh(ApiError):
+    """What a stolen session must not be able to do; pages answer it by /confirm."""
+
+    status_code = status.HTTP_403_FORBIDDEN
+    default_detail = "Confirm that it is you first."
+    default_code = "confirmation_required"
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,12 @@ def _name(kept: Any) -> SignInName | None:
 def is_fresh(request: HttpRequest) -> bool:
     """Return whether whoever is there has proven who they are within the last FRESH_FOR seconds."""
     return time.time() - request.session.get("proven_at", 0) <= FRESH_FOR
+
+
+def require_fresh(request: HttpRequest) -> None:
+    """Raise `NotFresh` where the last proof of who is there is too old; pages then lead to /confirm and back."""
+    if not is_fresh(request):
+        raise NotFresh()
 
 
 def freshen(request: HttpRequest) -> None:

@@ -1,0 +1,37 @@
+"""The dashboard's pages for tests without a browser: a client that is signed in, and the age of its session."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.sessions.backends.base import SessionBase
+from django.http import HttpRequest
+from django.test import Client
+
+from accounts.tokens import TokenPair
+from dashboard import session
+from tests.support.cast import Actor
+
+
+def signed_in(actor: Actor, pair: TokenPair | None = None, **options: Any) -> Client:
+    """Return a browser's client that the actor is signed in to the dashboard with, by the sign-in of `pair` or else by
+    the actor's own.
+    """
+    client = Client(HTTP_USER_AGENT="Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0", **options)
+    request = HttpRequest()
+    request.session = client.session
+    session.begin(request, pair or actor.pair)
+    keep(client, request.session)
+    return client
+
+
+def age_session(client: Client, seconds: int) -> None:
+    """Let the client's last proof of who is there have been so many seconds earlier."""
+    kept = client.session
+    kept["proven_at"] -= seconds
+    keep(client, kept)
+
+
+def keep(client: Client, kept: SessionBase) -> None:
+    """Store a session in the client's cookie, as the middleware does."""
+    kept.save()
+    client.cookies[settings.SESSION_COOKIE_NAME] = kept.session_key
