@@ -6,7 +6,7 @@
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from playwright.sync_api import Page, sync_playwright
 
@@ -15,8 +15,8 @@ OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "
 OPTIONS += ["--disable-sync", "--no-first-run", "--disable-quic", "--no-proxy-server"]
 
 
-def browse(steps: Callable[[Page], Seen]) -> Seen:
-    """Run `steps` with a page of a new browser, and return what they return."""
+def browse(steps: Callable[[Page], Seen], **options: Any) -> Seen:
+    """Run `steps` with a page of a new browser, and return what they return. `options` are those of its context."""
     chromium = shutil.which("chromium")
     if chromium is None:
         raise RuntimeError("Chromium is not here: install the Debian package chromium.")
@@ -25,7 +25,7 @@ def browse(steps: Callable[[Page], Seen]) -> Seen:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
             try:
-                page = browser.new_page()
+                page = browser.new_page(**options)
                 page.set_default_timeout(15_000)
                 return steps(page)
             finally:
