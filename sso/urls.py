@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from sso.views import domains, native, recovery, saml, saml_config, web
+from sso.views import domains, native, recovery, saml, saml_config, saml_logout, web
 
 urlpatterns = [
     path("auth/google/token-exchange", native.GoogleExchangeView.as_view()),
@@ -20,6 +20,8 @@ urlpatterns = [
     path("auth/saml/detect-method", saml.DetectMethodView.as_view()),
     path("auth/saml/<str:workspace_slug>/initiate", saml.InitiateView.as_view()),
     path("auth/saml/<str:workspace_slug>/acs", saml.AcsView.as_view()),
+    path("auth/saml/logout", saml_logout.LeaveView.as_view()),
+    path("auth/saml/<str:workspace_slug>/slo", saml_logout.SingleLogoutView.as_view()),
     path("auth/sso/recovery", recovery.AskForRecoveryView.as_view()),
     path("auth/sso/recovery/redeem", recovery.RedeemRecoveryView.as_view()),
     path("workspaces/domains", domains.DomainsView.as_view()),

@@ -31,7 +31,7 @@ CHECKS = [
 ]
 UNDESCRIBED = {"/api/v1/openapi.json", "/api/v1/docs"}
 # Trying these would leave nothing to try the others with.
-FAREWELLS = {"logout", "revoke_all_sessions", "delete_account"}
+FAREWELLS = {"logout", "saml_logout", "revoke_all_sessions", "delete_account"}
 
 
 def test_every_address_of_the_api_is_described():
@@ -136,3 +136,16 @@ def test_a_key_that_asks_who_it_is_gets_what_is_described(server, alice, tmp_pat
 def test_a_chunked_body_is_described_everywhere():
     operations = [operation for path in json.loads(description())["paths"].values() for operation in path.values()]
     assert all("411" in operation["responses"] for operation in operations)
+
+
+def test_deletions_say_what_they_take_and_answer(document):
+    paths = document["paths"]
+    cancelled = paths["/api/v1/workspaces/invitations/{invite_id}"]["delete"]["responses"]
+    assert "application/json" in cancelled["200"]["content"] and "204" not in cancelled
+    assert {"204", "404", "409"} <= paths["/api/v1/workspaces"]["delete"]["responses"].keys()
+    assert "404" in paths["/api/v1/workspaces/leave"]["post"]["responses"]
+    body = paths["/api/v1/auth/totp/remove"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert set(document["components"]["schemas"][body["$ref"].rpartition("/")[2]]["required"]) == {
+        "current_password",
+        "otp",
+    }

@@ -70,6 +70,7 @@ WHO_MAY: dict[tuple[str, ...], str] = {
         GET account/me
         GET auth/me
         POST auth/logout
+        POST auth/saml/logout
         GET auth/sessions
         POST auth/resend-verification-authenticated
         GET workspaces

@@ -130,6 +130,18 @@ class SamlRequest(OneTimeRow):
     client_state = models.CharField(max_length=500, blank=True)
 
 
+class SamlLogout(OneTimeRow):
+    """One LogoutRequest that was sent to a provider, known by the digest of its ID, which the answer must name.
+
+    Not bound to a browser: whoever asks is often an app, whose own browser then goes to the provider. The answer ends
+    nothing any more; it only leads to a place of ours.
+    """
+
+    lifetime = STATE_LIFETIME
+    provider = models.ForeignKey(IdentityProvider, models.CASCADE, related_name="+")
+    next = models.CharField(max_length=500)
+
+
 class SamlTest(OneTimeRow):
     """One test of a connection that an owner has asked for: the secret lets their browser begin it."""
 

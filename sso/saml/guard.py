@@ -42,14 +42,15 @@ OAEP_DIGESTS = {f"{DS}sha1", *DIGEST_METHODS}  # inside OAEP collisions are of n
 
 # Each element that may be there, and in what.
 PLACES = {
-    "samlp:Status": "samlp:Response",
+    "samlp:Status": "samlp:Response samlp:LogoutResponse",
     "samlp:StatusCode": "samlp:Status samlp:StatusCode",
     "samlp:StatusMessage": "samlp:Status",
     "saml:Assertion": "samlp:Response",
     "saml:EncryptedAssertion": "samlp:Response",
-    "saml:Issuer": "samlp:Response saml:Assertion",
+    "saml:Issuer": "samlp:Response saml:Assertion samlp:LogoutRequest samlp:LogoutResponse",
     "saml:Subject": "saml:Assertion",
-    "saml:NameID": "saml:Subject saml:AttributeValue",
+    "saml:NameID": "saml:Subject saml:AttributeValue samlp:LogoutRequest",
+    "samlp:SessionIndex": "samlp:LogoutRequest",
     "saml:SubjectConfirmation": "saml:Subject",
     "saml:SubjectConfirmationData": "saml:SubjectConfirmation",
     "saml:Conditions": "saml:Assertion",
@@ -103,6 +104,7 @@ REPEATABLE = {
     "saml:AttributeStatement",
     "saml:AuthnStatement",  # counted where statements are judged
     "saml:SubjectConfirmation",  # likewise
+    "samlp:SessionIndex",
     "ds:Transform",
     "ds:X509Data",
     "ds:X509Certificate",
@@ -193,17 +195,12 @@ def inspect(root: Any) -> None:
     """
     if root.tag != f"{{{SAMLP}}}Response":
         raise Refused("another document than a Response")
-    for element in root.iter():
-        _refuse_misplaced(element)
-    _refuse_ambiguous_ids(root)
+    _inspect_elements(root)
     assertions = root.xpath("saml:Assertion | saml:EncryptedAssertion", namespaces=NS)
     if len(assertions) > 1:
         raise Refused("more than one assertion")
-    for element in (root, *root.findall("saml:Assertion", NS)):
-        if element.get("Version") != "2.0":
-            raise Refused("another version than 2.0")
-        if not element.get("ID"):
-            raise Refused(f"no ID on {_name(element)}")
+    for assertion in root.iterfind("saml:Assertion", NS):
+        _refuse_nameless(assertion)
     for signature in root.iterfind(".//ds:Signature", NS):
         _refuse_odd_signature(signature)
     for method in root.iterfind(".//xenc:EncryptionMethod", NS):
@@ -213,6 +210,33 @@ def inspect(root: Any) -> None:
             "xenc:EncryptedKey"
         ]:
             raise Refused("encrypted data of another kind than an element with its one key")
+
+
+def inspect_logout(root: Any, name: str) -> None:
+    """Let a document pass that is a LogoutRequest or LogoutResponse, as `name` says, and every element of which has
+    its place. Raises Refused.
+
+    By HTTP-Redirect it holds no signature: that one is in the address (SAML bindings 3.4.4.1).
+    """
+    if root.tag != f"{{{SAMLP}}}{name}":
+        raise Refused(f"another document than a {name}")
+    if root.find("saml:EncryptedID", NS) is not None:
+        raise Refused("an encrypted NameID, which is not supported here: send it in the clear")
+    _inspect_elements(root)
+
+
+def _inspect_elements(root: Any) -> None:
+    for element in root.iter():
+        _refuse_misplaced(element)
+    _refuse_ambiguous_ids(root)
+    _refuse_nameless(root)
+
+
+def _refuse_nameless(element: Any) -> None:
+    if element.get("Version") != "2.0":
+        raise Refused("another version than 2.0")
+    if not element.get("ID"):
+        raise Refused(f"no ID on {_name(element)}")
 
 
 def _name(element: Any) -> str:

@@ -1,15 +1,13 @@
 """The question that a browser takes to an identity provider (SAML core 3.4.1), in an address (bindings 3.4)."""
 
-from urllib.parse import urlencode
-
 from django.utils import timezone
 from lxml import etree
 from onelogin.saml2.constants import OneLogin_Saml2_Constants as Constants
-from onelogin.saml2.utils import OneLogin_Saml2_Utils
 
 from sso.models import IdentityProvider
 from sso.saml import service_provider
 from sso.saml.keys import get_key_pair
+from sso.saml.redirect import redirect_url
 from sso.saml.settings import HTTP_POST, UNSPECIFIED
 
 
@@ -20,11 +18,9 @@ def authn_request_url(provider: IdentityProvider, request_id: str, force_login: 
     login although the user has a session there. Signed with RSA-SHA256 where the provider is to see that it is us.
     There is no RelayState: what comes next is kept on our side, with the ID.
     """
-    message = OneLogin_Saml2_Utils.deflate_and_base64_encode(_authn_request(provider, request_id, force_login))
-    query = urlencode({"SAMLRequest": message})
-    if provider.signs_requests:
-        query = _signed(query, get_key_pair(provider.workspace).private_key)
-    return f"{provider.sso_url}{'&' if '?' in provider.sso_url else '?'}{query}"
+    message = _authn_request(provider, request_id, force_login)
+    key = get_key_pair(provider.workspace).private_key if provider.signs_requests else ""
+    return redirect_url(provider.sso_url, "SAMLRequest", message, key)
 
 
 def _authn_request(provider: IdentityProvider, request_id: str, force_login: bool) -> bytes:
@@ -46,10 +42,3 @@ def _authn_request(provider: IdentityProvider, request_id: str, force_login: boo
     issuer.text = service_provider.entity_id(provider.workspace)
     etree.SubElement(root, f"{{{Constants.NS_SAMLP}}}NameIDPolicy", {"Format": UNSPECIFIED, "AllowCreate": "true"})
     return etree.tostring(root)
-
-
-def _signed(query: str, private_key: str) -> str:
-    """Return the query with its signature: of the octets as they are sent (SAML bindings 3.4.4.1)."""
-    signed = f"{query}&{urlencode({'SigAlg': Constants.RSA_SHA256})}"
-    signature = OneLogin_Saml2_Utils.b64encode(OneLogin_Saml2_Utils.sign_binary(signed, private_key))
-    return f"{signed}&{urlencode({'Signature': signature})}"

@@ -1,6 +1,7 @@
 """python3-saml's settings of one identity provider. Strict, always: nothing turns that off."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from onelogin.saml2.settings import OneLogin_Saml2_Settings
 
@@ -20,6 +21,12 @@ def settings_for(provider: IdentityProvider, private_key: str = "") -> OneLogin_
     for no other: the library decrypts before it checks anything.
     """
     return OneLogin_Saml2_Settings(_as_dict(provider, private_key))
+
+
+def place(url: str) -> dict[str, str]:
+    """Return how python3-saml is told at which of our addresses a message has arrived."""
+    parts = urlsplit(url)
+    return {"https": "on" if parts.scheme == "https" else "off", "http_host": parts.netloc, "script_name": parts.path}
 
 
 def _as_dict(provider: IdentityProvider, private_key: str) -> dict[str, Any]:
