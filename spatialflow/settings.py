@@ -132,7 +132,9 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "/static/"
+STORAGES = {"staticfiles": {"BACKEND": "spatialflow.static_files.ContentAddressedStorage"}}
 WHITENOISE_USE_FINDERS = True  # files are served from the packages they come in; no collecting step
+WHITENOISE_MAX_AGE = 365 * 86400  # a changed file has another address
 USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

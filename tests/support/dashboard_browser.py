@@ -39,6 +39,9 @@ GRAVE = {"serious", "critical"}
 JUDGE = "() => axe.run(document, {resultTypes: ['violations']})"
 TELL_VIOLATIONS = """document.addEventListener("securitypolicyviolation", (event) => console.error(
     `CSP: ${event.violatedDirective} forbids ${event.blockedURI} at ${event.sourceFile}:${event.lineNumber}`));"""
+TRANSFERRED = """() => Object.fromEntries(
+    ["navigation", "resource"].flatMap((kind) => performance.getEntriesByType(kind))
+        .map((entry) => [new URL(entry.name).pathname, entry.transferSize]))"""
 OVERFLOW = """() => {
     const width = document.documentElement.clientWidth;
     if (document.documentElement.scrollWidth <= width) return [];
@@ -118,6 +121,12 @@ def fits(page: Page) -> None:
     """Assert that nobody has to scroll sideways."""
     wide = page.evaluate(OVERFLOW)
     assert not wide, f"{page.url} is wider than the screen:\n" + "\n".join(wide)
+
+
+def transferred(page: Page) -> dict[str, int]:
+    """Return how many bytes each part of the page took on the wire, by path; none where the browser had kept it."""
+    sizes: dict[str, int] = page.evaluate(TRANSFERRED)
+    return sizes
 
 
 def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:
