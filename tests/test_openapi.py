@@ -138,7 +138,8 @@ def test_a_chunked_body_is_described_everywhere():
     assert all("411" in operation["responses"] for operation in operations)
 
 
-def test_deletions_say_what_they_take_and_answer(document):
+def test_deletions_say_what_they_take_and_answer():
+    document = json.loads(description())
     paths = document["paths"]
     cancelled = paths["/api/v1/workspaces/invitations/{invite_id}"]["delete"]["responses"]
     assert "application/json" in cancelled["200"]["content"] and "204" not in cancelled
