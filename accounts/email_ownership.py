@@ -18,7 +18,7 @@ from accounts.outbox import enqueue
 from accounts.principal import Client
 from accounts.reauthentication import confirm_password, lock_unchanged
 from accounts.sso_requirement import refuse_moving
-from accounts.throttles import NEW_EMAIL
+from accounts.throttles import NEW_EMAIL, RESEND_BY_EMAIL
 
 Purpose = MailedToken.Purpose
 
@@ -39,6 +39,17 @@ def verify_email(client: Client, raw_token: str, own_sign_in_id: uuid.UUID | Non
     changes = {"sign_ins_ended": doubtful.revoke("email_verified")}
     _record(client, Action.EMAIL_VERIFIED, "Email address verified.", user, changes=changes)
     return user
+
+
+def ask_for_own_verification(request: Request) -> bool:
+    """Have the caller's verification mail sent again, and return whether their address still needs it. Raises
+    `Throttled` after RESEND_BY_EMAIL.
+    """
+    if request.auth.email_is_verified:
+        return False
+    RESEND_BY_EMAIL.charge(request, str(request.auth.user_id))
+    enqueue("verify_email", email=request.auth.email)
+    return True
 
 
 def ask_for_new_email(request: Request, new_email: str, current_password: str) -> None:

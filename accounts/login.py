@@ -55,17 +55,33 @@ class InvalidOtp(ApiError):
 def log_in(request: Request, email: str, password: str, otp: str | None = None) -> TokenPair:
     """Return a token pair for the right password and, where the account has a second factor, its code.
 
+    Raises what `prove_password` and `enter` raise.
+    """
+    return enter(request, prove_password(request, email, password), otp)
+
+
+def prove_password(request: Request, email: str, password: str) -> User:
+    """Return whose email and password these are; sign nobody in.
+
     Raises `SsoRequired` for the domain alone, before anything is looked up or hashed; `InvalidCredentials`, at the same
-    cost whatever is wrong; after a right password also `OtpRequired`, `InvalidOtp`, and `Throttled` for too many codes.
+    cost whatever is wrong.
     """
     refuse_where_required(email)
-    client = Client.of(request)
     user = find_user(email)
     if not _password_matches(user, password) or user is None or not user.is_active:
-        _record_failure(user, client, "Password refused.")
+        _record_failure(user, Client.of(request), "Password refused.")
         raise InvalidCredentials()
+    return user
+
+
+def enter(request: Request, user: User, otp: str | None = None) -> TokenPair:
+    """Return a token pair for a person who has proven their password, as loaded then, once their second factor holds.
+
+    Raises `OtpRequired`, `InvalidOtp`, `Throttled` for too many codes, `NoWorkspace`, and what `issue` raises.
+    """
     if user.has_second_factor:
         check_second_factor(request, user, otp)
+    client = Client.of(request)
     return issue(membership_to_enter(user, client), "password", client)
 
 

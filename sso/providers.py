@@ -93,6 +93,11 @@ def get_provider(name: str) -> Provider:
     return PROVIDERS[name]()
 
 
+def offered() -> list[Provider]:
+    """Return the providers that browsers can be sent to."""
+    return [provider for provider in (describe() for describe in PROVIDERS.values()) if not provider.missing_for_web]
+
+
 def native_provider(name: str) -> Provider:
     """Return a provider whose id tokens apps may trade. Raises `NotFound`, `NotConfigured`."""
     provider = get_provider(name)

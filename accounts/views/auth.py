@@ -11,6 +11,7 @@ from accounts.authentication import RefreshCookieAuthentication
 from accounts.login import log_in
 from accounts.models import Membership
 from accounts.principal import Client
+from accounts.public_forms import read_login
 from accounts.scopes import ACCOUNT_READ, ACCOUNT_WRITE
 from accounts.serializers.auth import (
     LoginSerializer,
@@ -21,14 +22,7 @@ from accounts.serializers.auth import (
     token_pair_json,
     user_json,
 )
-from accounts.throttles import (
-    LOGIN_BY_ADDRESS,
-    LOGIN_BY_EMAIL,
-    REFRESH_BY_ADDRESS,
-    REFRESH_BY_TOKEN,
-    charge_email,
-    charged_by_address,
-)
+from accounts.throttles import REFRESH_BY_ADDRESS, REFRESH_BY_TOKEN, charged_by_address
 from accounts.tokens import InvalidToken, RefreshToken, TokenPair, rotate
 from spatialflow.api import PublicAPIView, WorkspaceAPIView
 from spatialflow.errors import ErrorSerializer
@@ -55,11 +49,7 @@ class LoginView(PublicAPIView):
         responses={200: TokenPairSerializer, 401: ErrorSerializer, 403: ErrorSerializer},
     )
     def post(self, request: Request) -> Response:
-        with charged_by_address(LOGIN_BY_ADDRESS, request):
-            body = LoginSerializer(data=request.data)
-            body.is_valid(raise_exception=True)
-            charge_email(LOGIN_BY_EMAIL, request, body.validated_data["email"])
-        return token_pair_response(log_in(request, **body.validated_data))
+        return token_pair_response(log_in(request, **read_login(request)))
 
 
 class RefreshView(PublicAPIView):

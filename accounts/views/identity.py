@@ -7,18 +7,17 @@ mail, and whoever makes the mail looks (accounts/mail_identity.py).
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema, extend_schema_view
-from rest_framework import serializers, status
+from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import throttles
 from accounts.authentication import find_own_sign_in_id
-from accounts.email_ownership import ask_for_new_email, confirm_new_email, verify_email
-from accounts.mailed_tokens import digest
+from accounts.email_ownership import ask_for_new_email, ask_for_own_verification, confirm_new_email, verify_email
 from accounts.outbox import enqueue
-from accounts.password_changes import change_password, refuse_weak_choice, reset_password
-from accounts.passwords import refuse_weak_password
+from accounts.password_changes import change_password, reset_password
 from accounts.principal import Client
+from accounts.public_forms import read_email, read_link, read_signup, validated
 from accounts.scopes import ACCOUNT_OWN, ACCOUNT_WRITE
 from accounts.serializers.auth import MessageSerializer
 from accounts.serializers.identity import (
@@ -33,41 +32,12 @@ from accounts.serializers.identity import (
 )
 from accounts.signup import sign_up
 from accounts.sso_requirement import refuse_where_required
-from accounts.throttles import charge_email, charged_by_address
 from spatialflow.api import PublicAPIView, WorkspaceAPIView
 from spatialflow.errors import ApiError, ErrorSerializer
-from spatialflow.throttling import Limit
 
 
 def done(message: str, **more: Any) -> Response:
     return Response({"message": message, "success": True, **more})
-
-
-def validated(serializer: type[serializers.Serializer], request: Request) -> Any:
-    """Return the serializer with the request's body validated. Raises the 422 that names the fields."""
-    body = serializer(data=request.data)
-    body.is_valid(raise_exception=True)
-    return body
-
-
-def read_email(request: Request, by_address: Limit, by_email: Limit) -> str:
-    """Return the canonical address in the body, charged to both limits."""
-    with charged_by_address(by_address, request):
-        email: str = validated(EmailSerializer, request).validated_data["email"]
-        charge_email(by_email, request, email)
-    return email
-
-
-def read_link(serializer: type[serializers.Serializer], request: Request) -> dict[str, Any]:
-    """Return a body that holds the secret of a mailed link, charged to the limits of links. A weak password uses up no
-    try with the link.
-    """
-    with charged_by_address(throttles.LINK_BY_ADDRESS, request):
-        body: dict[str, Any] = validated(serializer, request).validated_data
-        if "password" in body:
-            refuse_weak_choice(body["token"], body["password"])
-        throttles.LINK_BY_TOKEN.charge(request, digest(body["token"]).hex())
-    return body
 
 
 class SignupView(PublicAPIView):
@@ -82,10 +52,7 @@ class SignupView(PublicAPIView):
         operation_id="signup", request=SignupSerializer, responses={201: MessageSerializer, 403: ErrorSerializer}
     )
     def post(self, request: Request) -> Response:
-        with charged_by_address(throttles.SIGNUP_BY_ADDRESS, request):
-            body = validated(SignupSerializer, request)
-            refuse_weak_password(body.validated_data["password"], body.user())  # costs the address no try
-            charge_email(throttles.SIGNUP_BY_EMAIL, request, body.validated_data["email"])
+        body = read_signup(request)
         sign_up(Client.of(request), body.user(), body.validated_data["password"], body.given(*OF_THE_WORKSPACE))
         answer = {"message": "Look into your mail: what to do next is in it.", "success": True}
         return Response(answer, status=status.HTTP_201_CREATED)
@@ -133,11 +100,9 @@ class ResendOwnVerificationView(WorkspaceAPIView):
 
     @extend_schema(operation_id="resend_verification_authenticated", request=None, responses=MessageSerializer)
     def post(self, request: Request) -> Response:
-        if request.auth.email_is_verified:
-            return done("Your email address is verified already.")
-        throttles.RESEND_BY_EMAIL.charge(request, str(request.auth.user_id))
-        enqueue("verify_email", email=request.auth.email)
-        return done("A new link is on its way to your email address.")
+        if ask_for_own_verification(request):
+            return done("A new link is on its way to your email address.")
+        return done("Your email address is verified already.")
 
 
 @extend_schema_view(post=extend_schema(operation_id="forgot_password"))

@@ -8,9 +8,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import cookies, invitation_batches, invitations
-from accounts.acceptance import accept_by_link, refuse_weak_choice
+from accounts.acceptance import accept_by_link
 from accounts.authentication import JWTAuthentication
 from accounts.invitation_pages import read_page
+from accounts.public_forms import read_acceptance
 from accounts.scopes import INVITATIONS_READ, INVITATIONS_WRITE
 from accounts.serializers.auth import MessageSerializer
 from accounts.serializers.invitations import (
@@ -30,7 +31,6 @@ from accounts.serializers.invitations import (
     issued_json,
     page_json,
 )
-from accounts.throttles import ACCEPT_BY_ADDRESS, ACCEPT_BY_INVITATION, charged_by_address
 from spatialflow.api import PublicAPIView, WorkspaceAPIView
 from spatialflow.errors import ErrorSerializer
 
@@ -112,13 +112,6 @@ class LinkView(PublicAPIView):
     authentication_classes: ClassVar[list[type]] = [JWTAuthentication]
     throttle_classes: ClassVar[list[type]] = []
 
-    def read(self, request: Request, serializer: type[serializers.Serializer]) -> dict[str, Any]:
-        with charged_by_address(ACCEPT_BY_ADDRESS, request):
-            body = validated(serializer, request.data)
-            refuse_weak_choice(request, body["invite_id"], body["token"], body.get("password"))
-            ACCEPT_BY_INVITATION.charge(request, body["invite_id"].lower())
-        return body
-
     def accept(self, request: Request, body: dict[str, Any], *, needs_password: bool) -> Response:
         password = body.get("password")
         pair = accept_by_link(request, body["invite_id"], body["token"], password, needs_password=needs_password)
@@ -139,7 +132,7 @@ class AcceptView(LinkView):
 
     @extend_schema(operation_id="accept_invitation", request=AcceptSerializer, responses=ACCEPT_RESPONSES)
     def post(self, request: Request) -> Response:
-        return self.accept(request, self.read(request, AcceptSerializer), needs_password=True)
+        return self.accept(request, read_acceptance(AcceptSerializer, request), needs_password=True)
 
 
 class AcceptPasswordlessView(LinkView):
@@ -152,4 +145,4 @@ class AcceptPasswordlessView(LinkView):
         operation_id="accept_invitation_passwordless", request=AcceptPasswordlessSerializer, responses=ACCEPT_RESPONSES
     )
     def post(self, request: Request) -> Response:
-        return self.accept(request, self.read(request, AcceptPasswordlessSerializer), needs_password=False)
+        return self.accept(request, read_acceptance(AcceptPasswordlessSerializer, request), needs_password=False)

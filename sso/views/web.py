@@ -22,7 +22,7 @@ from spatialflow.errors import ErrorSerializer
 from spatialflow.strict_forms import FormParser, read_fields
 from sso import binding
 from sso.login_codes import trade
-from sso.providers import PROVIDERS
+from sso.providers import offered
 from sso.round_trips import Wish, begin, finish, spend_malformed
 from sso.serializers.web import (
     AuthorizationUrlSerializer,
@@ -43,9 +43,6 @@ class ProvidersView(PublicAPIView):
 
     @extend_schema(operation_id="get_oauth_providers", responses=ProvidersSerializer)
     def get(self, request: Request) -> Response:
-        offered = [
-            provider for provider in (describe() for describe in PROVIDERS.values()) if not provider.missing_for_web
-        ]
         return Response(
             {
                 "providers": [
@@ -54,7 +51,7 @@ class ProvidersView(PublicAPIView):
                         "display_name": provider.display_name,
                         "authorize_path": f"/api/v1/auth/oauth/{provider.name}/authorize",
                     }
-                    for provider in offered
+                    for provider in offered()
                 ]
             }
         )
