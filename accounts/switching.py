@@ -49,17 +49,19 @@ def enterable(user_id: uuid.UUID) -> QuerySet[Membership]:
     return memberships.order_by("created_at", "id")
 
 
+def offered(principal: Principal) -> QuerySet[Membership]:
+    """Return the memberships that a caller may choose from: who is confined to the workspace sees no other."""
+    own = enterable(principal.user_id)
+    return own.filter(workspace_id=principal.workspace_id) if principal.is_confined else own
+
+
 def choices(principal: Principal, current_workspace_id: uuid.UUID) -> dict[str, Any]:
-    """Return what a person may choose from, with the number of members of each, and what a picker should do. Who is
-    confined to the workspace sees no other.
+    """Return what a person may choose from, with the number of members of each, and what a picker should do.
 
     `skip_picker`: there is nothing to choose. `selection_required`: there is, and they have never chosen.
     """
     counted = Membership.objects.filter(workspace_id=OuterRef("workspace_id")).order_by().values("workspace_id")
-    own = enterable(principal.user_id)
-    if principal.is_confined:
-        own = own.filter(workspace_id=principal.workspace_id)
-    eligible = list(own.annotate(member_count=Subquery(counted.values(count=Count("id")))))
+    eligible = list(offered(principal).annotate(member_count=Subquery(counted.values(count=Count("id")))))
     last_chosen = User.objects.values_list("last_workspace_id", flat=True).get(id=principal.user_id)
     has_chosen = any(membership.workspace_id == last_chosen for membership in eligible)
     return {

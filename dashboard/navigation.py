@@ -34,3 +34,12 @@ def navigation(path: str, principal: Principal | None) -> dict[str, list[Place]]
             here = path == place.path or path.startswith(f"{place.path}/")
             groups.setdefault(place.group, []).append(Place(**{**place.__dict__, "is_here": here}))
     return groups
+
+
+def first_place(principal: Principal) -> str:
+    """Return where a principal begins: with what a workspace demands of them and they lack, or the first place that
+    they may go to.
+    """
+    if principal.lacks_second_factor:
+        return "/settings/security"
+    return next(place.path for place in PLACES if place.scope in principal.scopes)

@@ -10,19 +10,26 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.db.models import Case, When
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views import View
 from rest_framework import serializers
 from rest_framework.exceptions import APIException, ValidationError
 
+from accounts.models import Membership
 from accounts.permissions import HasScope
+from accounts.principal import Principal
+from accounts.switching import offered
 from accounts.tokens import InvalidToken
 from accounts.usage import charge_credential
 from dashboard import session
 from dashboard.navigation import navigation
+from dashboard.wording import sentence_of
 from spatialflow.errors import validation_response
 from sso.destinations import PATH
+
+MOST_IN_MENU = 8
 
 
 @dataclass
@@ -118,7 +125,7 @@ def form_of(values: Mapping[str, Any], refusal: APIException) -> tuple[Form, int
     if isinstance(refusal, ValidationError):
         errors = validation_response(refusal.detail).data["details"]
         return Form(values, errors, " ".join(errors.pop("body", []))), 422
-    return Form(values, problem=str(refusal.detail)), refusal.status_code
+    return Form(values, problem=sentence_of(refusal)), refusal.status_code
 
 
 def validated(serializer: type[serializers.Serializer], data: Any, **context: Any) -> dict[str, Any]:
@@ -132,7 +139,17 @@ def validated(serializer: type[serializers.Serializer], data: Any, **context: An
 def shell(request: HttpRequest) -> dict[str, Any]:
     """Return what the frame around a page shows: who is there, in which workspace, and where one can go."""
     principal = getattr(request, "auth", None)
-    return {"principal": principal, "navigation": navigation(request.path, principal)}
+    return {
+        "principal": principal,
+        "navigation": navigation(request.path, principal),
+        "memberships": workspace_menu(principal) if principal else [],
+    }
+
+
+def workspace_menu(principal: Principal) -> list[Membership]:
+    """Return the first of the workspaces that one may enter, the one that one is in before all others. One query."""
+    here_first = Case(When(workspace_id=principal.workspace_id, then=0), default=1)
+    return list(offered(principal).order_by(here_first, "workspace__name", "id")[:MOST_IN_MENU])
 
 
 def to_sign_in(request: HttpRequest) -> HttpResponse:
@@ -153,8 +170,9 @@ def refused(request: HttpRequest, refusal: APIException) -> HttpResponse:
     if isinstance(refusal, ValidationError):
         sentence, status = validation_response(refusal.detail).data["detail"], 422
     else:
-        sentence, status = str(refusal.detail), refusal.status_code
-    context = {"title": "Not possible", "sentence": sentence, "status": status}
+        sentence, status = sentence_of(refusal), refusal.status_code
+    title = "There is nothing here" if status == 404 else "This is not possible"
+    context = {"title": title, "sentence": sentence, "status": status}
     response = render(request, "dashboard/refused.html", shell(request) | context, status=status)
     return with_headers(response, request, refusal)
 

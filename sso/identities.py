@@ -15,7 +15,7 @@ from spatialflow.errors import ApiError
 from sso.apple import revoke_tokens
 from sso.login import method_of
 from sso.models import LoginCode
-from sso.providers import APPLE, get_provider
+from sso.providers import APPLE, PROVIDERS, get_provider
 
 
 class NotLinked(ApiError):
@@ -38,6 +38,12 @@ class LinkingWithdrawn(ApiError):
 
 def linked_to(user_id: uuid.UUID) -> QuerySet[UserSocialAuth]:
     return UserSocialAuth.objects.filter(user_id=user_id).order_by("created", "id")
+
+
+def name_of(provider_name: str) -> str:
+    """Return what people call the provider of a bound identity."""
+    describe = PROVIDERS.get(provider_name)
+    return describe().display_name if describe else "Single sign-on"
 
 
 @transaction.atomic

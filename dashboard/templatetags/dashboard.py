@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+import segno
 from django import template
 from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
@@ -62,6 +63,23 @@ def icon(name: str) -> SafeString:
     return format_html(
         '<svg class="icon" aria-hidden="true"><use href="{}#{}"/></svg>', static("dashboard/icons.svg"), name
     )
+
+
+@register.simple_tag
+def qr(text: str, label: str) -> SafeString:
+    """Show a text as a QR code, dark on white in any colour scheme; `label` is what assistive technology says."""
+    rows = segno.make(text, micro=False).matrix
+    dark = "".join(f"M{x} {y}h1v1h-1z" for y, row in enumerate(rows) for x, is_dark in enumerate(row) if is_dark)
+    return format_html(
+        '<svg class="qr" role="img" aria-label="{}" viewBox="-3 -3 {} {}"><path d="{}"/></svg>',
+        *(label, len(rows) + 6, len(rows) + 6, dark),
+    )
+
+
+@register.filter
+def role(name: str) -> str:
+    """Show a role as people say it."""
+    return name.replace("_", " ")
 
 
 UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))

@@ -6,11 +6,12 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
+from dashboard.navigation import first_place
 from dashboard.pages import Page
 
 
 class HomePage(Page):
-    """For whoever is signed in their API keys; for anybody else what this service is and where to begin."""
+    """For whoever is signed in the first place that they may go to; for anybody else what this service is and where to begin."""
 
     is_public = True
     template = "dashboard/home.html"
@@ -18,7 +19,7 @@ class HomePage(Page):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.auth is not None:
-            return redirect("/settings/api-keys")
+            return redirect(first_place(request.auth))
         return self.show(request)
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:

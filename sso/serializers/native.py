@@ -7,9 +7,9 @@ from rest_framework import serializers
 from accounts.scopes import Role
 from accounts.serializers.auth import TokenPairSerializer, otp_field, token_pair_json
 from accounts.tokens import TokenPair
+from sso.identities import name_of
 from sso.login import Entry
 from sso.native import InvitationLink
-from sso.providers import PROVIDERS
 
 
 def optional_text(max_length: int) -> serializers.CharField:
@@ -91,8 +91,7 @@ class LinkedAccountSerializer(serializers.Serializer):
     profile_url = serializers.CharField(default=None, allow_null=True, read_only=True)
 
     def get_display_name(self, identity: Any) -> str:
-        describe = PROVIDERS.get(identity.provider)
-        return describe().display_name if describe else "Single sign-on"
+        return name_of(identity.provider)
 
 
 class LinkedAccountsSerializer(serializers.Serializer):

@@ -9,6 +9,14 @@ document.addEventListener("click", async (event) => {
     button.textContent = "Copied";
     setTimeout(() => { button.textContent = said; }, 2000);
   }
+  const keeper = event.target.closest("[data-download]");
+  if (keeper) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([document.getElementById(keeper.dataset.download).textContent + "\n"]));
+    link.download = keeper.dataset.name;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  }
   for (const menu of document.querySelectorAll("details[data-menu][open]")) {
     if (!menu.contains(event.target)) menu.open = false;
   }
@@ -22,6 +30,9 @@ document.addEventListener("keydown", (event) => {
     }
   }
 });
+
+// On a phone the places stand in one row that scrolls: show the one that we are at.
+document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 // A form is sent once, however often its button is pressed.
 document.addEventListener("submit", (event) => {

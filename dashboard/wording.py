@@ -1,0 +1,38 @@
+"""What pages say where the API's words would name an operation or a header: the same refusal, and what to do next."""
+
+from rest_framework.exceptions import APIException
+
+from spatialflow.throttling import Throttled
+
+SENTENCES = {
+    "second_factor_enabled": "Your second factor is on already. Remove it first to set up another one.",
+    "no_second_factor": "Your account has no second factor. Set one up first.",
+    "second_factor_required": "This workspace requires a second factor. Set one up under Security first.",
+    "last_way_in": "This is your only way to sign in. Set a password first.",
+    "not_linked": "This account is not linked to yours any more.",
+    "not_a_member": "You cannot enter this workspace: you do not belong to it, or it is suspended.",
+    "sso_required": "Your organisation requires single sign-on for this address. Ask an owner of the workspace.",
+    "slug_taken": "This short name is taken. Choose another one, or leave it empty to be given one.",
+    "not_found": "There is nothing here any more, or it never was yours.",
+}
+
+NOT_ALLOWED = "Insufficient permissions:"  # how a missing scope's sentence begins
+NOT_ALLOWED_HERE = (
+    "Your role in this workspace, or the way you signed in, does not allow this. Ask an owner of the workspace, or sign in "
+    "another way."
+)
+
+
+def sentence_of(refusal: APIException) -> str:
+    """Return what a page says about a refusal of the domain code."""
+    if isinstance(refusal, Throttled):
+        return f"That was too often. Wait {_in_words(int(refusal.headers['Retry-After']))}, then try again."
+    if str(refusal.detail).startswith(NOT_ALLOWED):
+        return NOT_ALLOWED_HERE
+    return SENTENCES.get(str(refusal.get_codes()), str(refusal.detail))
+
+
+def _in_words(seconds: int) -> str:
+    if seconds < 90:
+        return f"{seconds} second{'' if seconds == 1 else 's'}"
+    return f"{-(-seconds // 60)} minutes"
