@@ -18,8 +18,8 @@ SENTENCES = {
 
 NOT_ALLOWED = "Insufficient permissions:"  # how a missing scope's sentence begins
 NOT_ALLOWED_HERE = (
-    "Your role in this workspace, or the way you signed in, does not allow this. Ask an owner of the workspace, or sign in "
-    "another way."
+    "Your role in this workspace, or the way you signed in, does not allow this. Ask an owner of the workspace, or "
+    "sign in another way."
 )
 
 

@@ -11,7 +11,7 @@ from dashboard.pages import Page
 
 
 class HomePage(Page):
-    """For whoever is signed in the first place that they may go to; for anybody else what this service is and where to begin."""
+    """For whoever is signed in the first of their places; for anybody else what this service is and where to begin."""
 
     is_public = True
     template = "dashboard/home.html"

@@ -16,7 +16,6 @@ from accounts.serializers.second_factor import BothFactorsSerializer, CurrentPas
 from dashboard.pages import FormPage, validated
 
 PLACE = "/settings/security"
-CODES = "dashboard/security/recovery_codes.html"
 
 
 class SecondFactorPage(FormPage):
@@ -28,11 +27,17 @@ class SecondFactorPage(FormPage):
         user = request.auth.get_user()
         return {"has_password": user.has_usable_password(), "has_second_factor": user.has_second_factor, **kwargs}
 
-    def show_codes(self, request: HttpRequest, codes: list[str], done: str) -> HttpResponse:
-        """Answer with the recovery codes, this once."""
-        shown = type(self)()
-        shown.template, shown.title = CODES, "Keep your recovery codes"
-        return shown.show(request, codes="\n".join(codes), done=done)
+
+class ShownCodes(SecondFactorPage):
+    """What the pages that make recovery codes answer with; it has no address."""
+
+    template = "dashboard/security/recovery_codes.html"
+    title = "Keep your recovery codes"
+
+
+def show_codes(request: HttpRequest, codes: list[str], done: str) -> HttpResponse:
+    """Answer with the recovery codes, this once."""
+    return ShownCodes().show(request, codes="\n".join(codes), done=done)
 
 
 class BeginPage(SecondFactorPage):
@@ -43,8 +48,7 @@ class BeginPage(SecondFactorPage):
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         enrolment = second_factor.begin(request, **validated(CurrentPasswordSerializer, request.POST))
-        shown = ConfirmPage()
-        return shown.show(request, enrolment=enrolment)
+        return ConfirmPage().show(request, enrolment=enrolment)
 
 
 class ConfirmPage(SecondFactorPage):
@@ -55,7 +59,7 @@ class ConfirmPage(SecondFactorPage):
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         codes = second_factor.confirm(request, **validated(OtpSerializer, request.POST))
-        return self.show_codes(request, codes, "Your second factor is on. Your other sign-ins have ended.")
+        return show_codes(request, codes, "Your second factor is on. Your other sign-ins have ended.")
 
 
 class RenewCodesPage(SecondFactorPage):
@@ -66,7 +70,7 @@ class RenewCodesPage(SecondFactorPage):
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         codes = second_factor.replace_recovery_codes(request, **validated(BothFactorsSerializer, request.POST))
-        return self.show_codes(request, codes, "These replace your former recovery codes, which do not work any more.")
+        return show_codes(request, codes, "These replace your former recovery codes, which do not work any more.")
 
 
 class RemovePage(SecondFactorPage):
