@@ -1,4 +1,4 @@
-"""Single logout (SAML profiles 4.4): who signs out here signs out at the identity provider too, and the other way round.
+"""Single logout (SAML profiles 4.4): whoever signs out here does so at the identity provider, and the other way round.
 
 Only by HTTP-Redirect, and only where the provider has an address for it (`slo_url`). What the provider says counts with
 its signature alone, and ends sign-ins that it began itself. Who is refused learns nothing; owners see each check.

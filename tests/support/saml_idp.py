@@ -316,7 +316,8 @@ class AuthnRequest:
         parts = dict(part.split("=", 1) for part in self.raw_query.split("&"))
         if self.query.get("SigAlg") != "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256":
             return False
-        signed = "&".join(f"{name}={parts[name]}" for name in ("SAMLRequest", "RelayState", "SigAlg") if name in parts)
+        names = ("SAMLRequest", "SAMLResponse", "RelayState", "SigAlg")
+        signed = "&".join(f"{name}={parts[name]}" for name in names if name in parts)
         key = x509.load_pem_x509_certificate(pem.encode()).public_key()
         assert isinstance(key, rsa.RSAPublicKey)
         try:
