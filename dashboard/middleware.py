@@ -11,11 +11,18 @@ from django.http import HttpRequest, HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 
 API = "/api/"
+FROM_HERE = {"same-origin", "none"}  # what browsers say in Sec-Fetch-Site of our own forms
 
 
 class PageSessionMiddleware(SessionMiddleware):
+    """Nothing about whoever is signed in is kept by a browser or a proxy, not even where a redirect leads."""
+
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request) if request.path.startswith(API) else super().__call__(request)
+        if request.path.startswith(API):
+            return self.get_response(request)
+        response = super().__call__(request)
+        response["Cache-Control"] = "no-store"
+        return response
 
 
 class PageMessageMiddleware(MessageMiddleware):
@@ -36,4 +43,6 @@ class PageCsrfMiddleware(CsrfViewMiddleware):
     ) -> Any:
         if request.path.startswith(API):
             return None
+        if request.method == "POST" and request.headers.get("Sec-Fetch-Site", "none") not in FROM_HERE:
+            return self._reject(request, "The browser says that the form stands on another site.")
         return super().process_view(request, callback, args, kwargs)

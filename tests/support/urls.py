@@ -1,4 +1,4 @@
-"""Every address of the API, read from the URL map, so that a new endpoint is tested by existing."""
+"""Every address of the API and every page, read from the URL map, so that what is new is tested by existing."""
 
 import re
 from collections.abc import Iterator
@@ -10,6 +10,15 @@ EXAMPLE_ID = "6f2c1b1e-8f4e-4b0c-9a52-0d7d4b1f9a11"
 
 def api_patterns() -> Iterator[tuple[str, URLPattern]]:
     """Yield each route under /api/v1/ with its pattern."""
+    yield from ((route, pattern) for route, pattern in _patterns() if route.startswith("/api/v1/"))
+
+
+def page_patterns() -> Iterator[tuple[str, URLPattern]]:
+    """Yield the route of each page of the dashboard with its pattern."""
+    yield from ((route, pattern) for route, pattern in _patterns() if not route.startswith("/api/"))
+
+
+def _patterns() -> Iterator[tuple[str, URLPattern]]:
     yield from _walk("/", get_resolver().url_patterns)
 
 
@@ -18,7 +27,7 @@ def _walk(prefix: str, patterns: list[URLPattern | URLResolver]) -> Iterator[tup
         route = prefix + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
             yield from _walk(route, pattern.url_patterns)
-        elif route.startswith("/api/v1/"):
+        else:
             yield route, pattern
 
 
