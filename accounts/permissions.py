@@ -13,6 +13,20 @@ from spatialflow.errors import ApiError
 READING_METHODS = frozenset({"GET", "HEAD"})
 
 
+def asked_scope(request: Request, view: Any) -> str | None:
+    """Return the scope that the view declares for the request's method; None where it does not handle that."""
+    scope: str | None = view.scopes.get("GET" if request.method == "HEAD" else request.method or "")
+    return scope
+
+
+def find_used_scope(request: Request, view: Any) -> str | None:
+    """Return the scope that the caller uses by this request; None where `HasScope` will refuse it."""
+    principal, scope = request.auth, asked_scope(request, view)
+    if scope not in principal.scopes or (principal.is_read_only and request.method not in READING_METHODS):
+        return None
+    return scope
+
+
 class InsufficientPermissions(ApiError):
     """403 (RFC 6750 section 3.1). The caller is known; what is missing is named, so that it can be asked for."""
 
@@ -33,8 +47,7 @@ class HasScope:
         principal: Principal | None = request.auth
         if principal is None:
             raise NotAuthenticated()
-        method = "GET" if request.method == "HEAD" else request.method or ""
-        scope = view.scopes.get(method)
+        scope = asked_scope(request, view)
         if scope is None:  # a method the view does not handle: 405 follows
             return True
         if principal.lacks_second_factor and scope not in principal.scopes:
@@ -44,8 +57,10 @@ class HasScope:
             )
         if scope not in principal.scopes:
             raise InsufficientPermissions(self._sentence(principal, scope), scope=scope)
-        if principal.is_read_only and method not in READING_METHODS:
-            sentence = f"Insufficient permissions: this API key is read-only, so it cannot use {scope} to {method}."
+        if principal.is_read_only and request.method not in READING_METHODS:
+            sentence = (
+                f"Insufficient permissions: this API key is read-only, so it cannot use {scope} to {request.method}."
+            )
             raise InsufficientPermissions(sentence, "read_only_key")
         return True
 

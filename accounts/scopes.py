@@ -28,6 +28,13 @@ KEY_SCOPES: dict[str, str] = {
 }
 DEFAULT_KEY_SCOPES = ("geofences:read",)
 
+# How the record of use writes which of them a credential used in an hour (accounts/usage.py). What is written keeps its
+# meaning: a new scope goes to the end of KEY_SCOPES, and none that was removed makes room.
+SCOPE_BITS = {scope: 1 << place for place, scope in enumerate(KEY_SCOPES)}
+
+# The only ones whose use is seen: this service asks for them itself. Whether a key needs the others, it cannot know.
+WATCHED_KEY_SCOPES = frozenset({"geofences:read", "geofences:write"})
+
 # What only a signed-in person can do; no key carries these.
 ACCOUNT_READ = "account:read"
 ACCOUNT_WRITE = "account:write"  # what concerns the caller in this workspace: sign out, leave, renew

@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from rest_framework.request import Request
 
 from accounts.emails import canonical_email, fold
+from accounts.permissions import find_used_scope
 from accounts.usage import charge_credential
 from spatialflow.client_ip import network
 from spatialflow.throttling import Limit
@@ -113,5 +114,5 @@ class GeneralThrottle:
         if request.auth is None:
             ANONYMOUS.charge(request, network(request))
         else:
-            charge_credential(request, request.auth)
+            charge_credential(request, request.auth, find_used_scope(request, view))
         return True

@@ -1,7 +1,7 @@
 """What happens to an API key between its making and its end. The API and the dashboard both call these functions."""
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -17,11 +17,12 @@ from accounts.principal import Principal
 from accounts.scopes import API_KEYS_WRITE, ROLE_SCOPES, with_implied
 from accounts.usage import count_uses, forget_who_used
 from apikeys import keys
-from apikeys.models import ApiKey
+from apikeys.models import ApiKey, ApiKeyQuerySet
 from spatialflow.api import read_id
 from spatialflow.errors import Conflict, NotFound
 
 MAX_GRACE_DAYS = 90
+FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
 class TooManyKeys(Conflict):
@@ -47,21 +48,51 @@ class KeyExpired(Conflict):
     default_code = "api_key_expired"
 
 
+def workspace_keys(principal: Principal) -> ApiKeyQuerySet:
+    """Return the keys of the workspace with their use and makers, newest first: for its owners."""
+    keys: ApiKeyQuerySet = ApiKey.objects.for_workspace(principal.workspace_id)
+    return keys.with_usage().select_related("created_by").order_by("-created_at", "id")
+
+
+def own_keys(principal: Principal) -> ApiKeyQuerySet:
+    """Return the caller's keys in the workspace."""
+    return workspace_keys(principal).filter(created_by_id=principal.user_id)
+
+
 def get_own_key(principal: Principal, key_id: str) -> ApiKey:
     """Return one of the caller's keys in the workspace. Raises `NotFound`, alike for absent and for somebody else's."""
-    return _get(ApiKey.objects.for_workspace(principal.workspace_id).filter(created_by_id=principal.user_id), key_id)
+    return _get(own_keys(principal), key_id)
 
 
 def get_workspace_key(principal: Principal, key_id: str) -> ApiKey:
     """Return any key of the workspace, for its owners. Raises `NotFound`."""
-    return _get(ApiKey.objects.for_workspace(principal.workspace_id), key_id)
+    return _get(workspace_keys(principal), key_id)
 
 
-def _get(visible: Any, key_id: str) -> ApiKey:
-    found: ApiKey | None = visible.with_usage().filter(id=read_id(key_id)).first()
+def _get(visible: ApiKeyQuerySet, key_id: str) -> ApiKey:
+    found: ApiKey | None = visible.filter(id=read_id(key_id)).first()
     if found is None:
         raise NotFound()
     return found
+
+
+def find_predecessor(principal: Principal, key: ApiKey) -> ApiKey | None:
+    """Return the key that this one replaces, with its use, while that is not revoked."""
+    return workspace_keys(principal).filter(replaced_by_id=key.id).first()
+
+
+def widens(principal: Principal, key: ApiKey, changes: dict[str, Any]) -> bool:
+    """Return whether changes would let a key do more, more often, longer or again than it can now."""
+    plan_limit = settings.PLAN_LIMITS[principal.plan]
+    now = {name: getattr(key, name) for name in ("scopes", "is_read_only", "is_active", "hourly_limit", "expires_at")}
+    then = now | changes
+    return (
+        not with_implied(frozenset(then["scopes"])) <= with_implied(frozenset(now["scopes"]))
+        or (now["is_read_only"] and not then["is_read_only"])
+        or (then["is_active"] and not now["is_active"])
+        or (then["hourly_limit"] or plan_limit) > (now["hourly_limit"] or plan_limit)
+        or (then["expires_at"] or FOREVER) > (now["expires_at"] or FOREVER)
+    )
 
 
 def _lock(key: ApiKey) -> ApiKey:
@@ -86,7 +117,10 @@ def create_key(request: Request, **fields: Any) -> tuple[ApiKey, str]:
     if live.count() >= settings.MAX_API_KEYS_PER_WORKSPACE:
         raise TooManyKeys()
     key, raw = _issue(request.auth, **fields)
-    _record(request, Action.KEY_CREATED, "API key created.", key, {"name": key.name, "permissions": key.scopes})
+    changes = {"name": key.name, "permissions": key.scopes}
+    if key.expires_at:
+        changes["expires_at"] = key.expires_at.isoformat()
+    _record(request, Action.KEY_CREATED, "API key created.", key, changes)
     return key, raw
 
 

@@ -5,11 +5,13 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.scopes import DEFAULT_KEY_SCOPES, KEY_SCOPES, ROLE_SCOPES, with_implied
 from apikeys.lifecycle import MAX_GRACE_DAYS
 from apikeys.models import ApiKey
+from apikeys.usage import LONGEST_WINDOW_DAYS, KeyUsage
 
 LONGEST_LIFE = timedelta(days=3653)
 
@@ -32,11 +34,24 @@ class PermissionsField(serializers.ListField):
         return scopes
 
 
+class ExpirationField(serializers.DateTimeField):
+    """When a key ends: a moment to come, within ten years."""
+
+    def to_internal_value(self, value: Any) -> datetime:
+        moment: datetime = super().to_internal_value(value)
+        if moment <= timezone.now():
+            raise serializers.ValidationError("Name a moment in the future; to end the key now, delete it.")
+        if moment > timezone.now() + LONGEST_LIFE:
+            raise serializers.ValidationError("Name a moment within ten years, or none for a key that never expires.")
+        return moment
+
+
 class ApiKeyCreateSerializer(serializers.Serializer):
     name = serializers.CharField(max_length=100, default="Default", allow_null=True)
     permissions = PermissionsField(source="scopes", required=False, allow_null=True, max_length=len(KEY_SCOPES))
     read_only = serializers.BooleanField(source="is_read_only", default=False, allow_null=True)
     description = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
+    expires_at = ExpirationField(required=False, allow_null=True)
 
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
         if attributes.get("scopes") is None:
@@ -89,19 +104,12 @@ class ExpiringQuerySerializer(serializers.Serializer):
 class ExpirationQuerySerializer(serializers.Serializer):
     """`expires_at` absent, empty or "null" means never."""
 
-    expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    expires_at = ExpirationField(required=False, allow_null=True, default=None)
 
     def to_internal_value(self, data: Any) -> Any:
         if data.get("expires_at") in ("", "null", "None"):
             data = {}
         return super().to_internal_value(data)
-
-    def validate_expires_at(self, moment: Any) -> Any:
-        if moment is not None and moment <= timezone.now():
-            raise serializers.ValidationError("Name a moment in the future; to end the key now, delete it.")
-        if moment is not None and moment > timezone.now() + LONGEST_LIFE:
-            raise serializers.ValidationError("Name a moment within ten years, or none for a key that never expires.")
-        return moment
 
 
 class ApiKeySerializer(serializers.ModelSerializer):
@@ -158,6 +166,41 @@ class ApiKeySerializer(serializers.ModelSerializer):
 
     def get_usage_count_since_rotation(self, key: Any) -> int | None:
         return key.usage_count - key.usage_count_at_rotation if key.rotated_at else None
+
+
+class UsageQuerySerializer(serializers.Serializer):
+    days = serializers.IntegerField(default=2, min_value=1, max_value=LONGEST_WINDOW_DAYS)
+
+
+class HourSerializer(serializers.Serializer):
+    """One hour with a request; it begins at a minute of the key's own."""
+
+    started_at = serializers.DateTimeField()
+    requests = serializers.IntegerField()
+    refusals = serializers.IntegerField()
+
+
+class UsedScopeSerializer(serializers.Serializer):
+    permission = serializers.CharField()
+    last_used_hour = serializers.DateTimeField()
+
+
+class KeyUsageSerializer(serializers.Serializer):
+    """The use of a key, as `apikeys.usage.KeyUsage` explains it."""
+
+    since = serializers.DateTimeField()
+    hours = HourSerializer(many=True)
+    permissions_watched_since = serializers.DateTimeField(source="watched_since")
+    scopes_used = serializers.SerializerMethodField()
+    scopes_unused = serializers.ListField(child=serializers.CharField())
+    suggested_permissions = serializers.ListField(
+        child=serializers.CharField(), source="suggested_scopes", allow_null=True
+    )
+
+    @extend_schema_field(UsedScopeSerializer(many=True))
+    def get_scopes_used(self, usage: KeyUsage) -> list[dict[str, Any]]:
+        used = [{"permission": name, "last_used_hour": hour} for name, hour in sorted(usage.scopes_used.items())]
+        return list(UsedScopeSerializer(used, many=True).data)
 
 
 class ExpirationSerializer(serializers.Serializer):

@@ -12,6 +12,8 @@ urlpatterns = [
     path("account/api-keys/<str:key_id>/regenerate", views.RegenerateView.as_view()),
     path("account/api-keys/<str:key_id>/rotate", views.RotateView.as_view()),
     path("account/api-keys/<str:key_id>/expiration", views.ExpirationView.as_view()),
+    path("account/api-keys/<str:key_id>/usage", views.UsageView.as_view()),
     path("workspaces/api-keys", views.WorkspaceKeyListView.as_view()),
     path("workspaces/api-keys/<str:key_id>", views.WorkspaceKeyView.as_view()),
+    path("workspaces/api-keys/<str:key_id>/usage", views.WorkspaceKeyUsageView.as_view()),
 ]

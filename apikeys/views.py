@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from accounts.scopes import API_KEYS_READ, API_KEYS_WRITE, CURRENT_KEY_READ, WORKSPACE_KEYS_READ, WORKSPACE_KEYS_WRITE
 from apikeys import lifecycle
 from apikeys.authentication import InvalidApiKey
-from apikeys.lifecycle import get_own_key, get_workspace_key
+from apikeys.lifecycle import get_own_key, get_workspace_key, own_keys, workspace_keys
 from apikeys.models import ApiKey, ApiKeyQuerySet
 from apikeys.serializers import (
     ApiKeyCreateSerializer,
@@ -25,12 +25,15 @@ from apikeys.serializers import (
     ExpirationSerializer,
     ExpiringKeySerializer,
     ExpiringQuerySerializer,
+    KeyUsageSerializer,
     NewApiKeySerializer,
     RotateQuerySerializer,
+    UsageQuerySerializer,
     WorkspaceKeyListSerializer,
     WorkspaceKeySerializer,
     new_key_json,
 )
+from apikeys.usage import get_usage
 from spatialflow.api import WorkspaceAPIView
 from spatialflow.errors import ErrorSerializer
 
@@ -48,11 +51,6 @@ def shown(serializer: type[serializers.Serializer], keys: ApiKey | ApiKeyQuerySe
     return serializer(keys, many=not isinstance(keys, ApiKey), context={"principal": request.auth}).data
 
 
-def own_keys(request: Request) -> ApiKeyQuerySet:
-    keys: ApiKeyQuerySet = ApiKey.objects.for_workspace(request.auth.workspace_id).with_usage()
-    return keys.filter(created_by_id=request.auth.user_id)
-
-
 class ApiKeyListView(WorkspaceAPIView):
     """List the caller's keys, newest first; make one, whose plain text this answer alone holds."""
 
@@ -60,7 +58,7 @@ class ApiKeyListView(WorkspaceAPIView):
 
     @extend_schema(operation_id="list_api_keys", responses=ApiKeySerializer(many=True))
     def get(self, request: Request) -> Response:
-        return Response(shown(ApiKeySerializer, own_keys(request).order_by("-created_at", "id"), request))
+        return Response(shown(ApiKeySerializer, own_keys(request.auth), request))
 
     @extend_schema(
         operation_id="create_api_key",
@@ -145,6 +143,19 @@ class ExpirationView(WorkspaceAPIView):
         return Response(ExpirationSerializer(key).data)
 
 
+class UsageView(WorkspaceAPIView):
+    """The use of one of the caller's keys in the last `?days=` (default 2, at most 90): requests and refusals by hour,
+    which of its scopes were needed, and a smaller set that would do.
+    """
+
+    scopes = {"GET": API_KEYS_READ}
+
+    @extend_schema(operation_id="get_api_key_usage", parameters=[UsageQuerySerializer], responses=KeyUsageSerializer)
+    def get(self, request: Request, key_id: str) -> Response:
+        days = validated(UsageQuerySerializer, request.query_params, request)["days"]
+        return Response(KeyUsageSerializer(get_usage(get_own_key(request.auth, key_id), days)).data)
+
+
 class ExpiringView(WorkspaceAPIView):
     """The caller's keys that end within `?days=` (default 30), soonest first."""
 
@@ -158,7 +169,7 @@ class ExpiringView(WorkspaceAPIView):
     def get(self, request: Request) -> Response:
         now = timezone.now()
         horizon = now + timedelta(days=validated(ExpiringQuerySerializer, request.query_params, request)["days"])
-        soon = own_keys(request).filter(expires_at__gt=now, expires_at__lte=horizon).order_by("expires_at", "id")
+        soon = own_keys(request.auth).filter(expires_at__gt=now, expires_at__lte=horizon).order_by("expires_at", "id")
         return Response(shown(ExpiringKeySerializer, soon, request))
 
 
@@ -183,8 +194,7 @@ class WorkspaceKeyListView(WorkspaceAPIView):
 
     @extend_schema(operation_id="list_workspace_api_keys", responses=WorkspaceKeyListSerializer)
     def get(self, request: Request) -> Response:
-        keys = ApiKey.objects.for_workspace(request.auth.workspace_id).with_usage().select_related("created_by")
-        listed = shown(WorkspaceKeySerializer, keys.order_by("-created_at", "id"), request)
+        listed = shown(WorkspaceKeySerializer, workspace_keys(request.auth), request)
         return Response({"api_keys": listed, "total": len(listed)})
 
 
@@ -197,3 +207,16 @@ class WorkspaceKeyView(WorkspaceAPIView):
     def delete(self, request: Request, key_id: str) -> Response:
         lifecycle.revoke(request, get_workspace_key(request.auth, key_id))
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class WorkspaceKeyUsageView(WorkspaceAPIView):
+    """The use of any key of the workspace, for its owners; as for one's own keys."""
+
+    scopes = {"GET": WORKSPACE_KEYS_READ}
+
+    @extend_schema(
+        operation_id="get_workspace_api_key_usage", parameters=[UsageQuerySerializer], responses=KeyUsageSerializer
+    )
+    def get(self, request: Request, key_id: str) -> Response:
+        days = validated(UsageQuerySerializer, request.query_params, request)["days"]
+        return Response(KeyUsageSerializer(get_usage(get_workspace_key(request.auth, key_id), days)).data)

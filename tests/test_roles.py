@@ -27,6 +27,7 @@ WHO_MAY: dict[tuple[str, ...], str] = {
         POST workspaces/revoke-all-sessions
         GET workspaces/api-keys
         DELETE workspaces/api-keys/<key_id>
+        GET workspaces/api-keys/<key_id>/usage
     """,
     (OWNER, RECOVERY): """
         GET workspaces/domains
@@ -95,6 +96,7 @@ WHO_MAY: dict[tuple[str, ...], str] = {
         POST account/api-keys/<key_id>/regenerate
         POST account/api-keys/<key_id>/rotate
         PATCH account/api-keys/<key_id>/expiration
+        GET account/api-keys/<key_id>/usage
         POST auth/sessions/revoke-others
         DELETE auth/sessions/<session_id>
         POST auth/totp

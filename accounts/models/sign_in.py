@@ -67,6 +67,7 @@ class CredentialUsage(models.Model):
     last_refused_at = models.DateTimeField(null=True)
     last_ip = models.GenericIPAddressField()
     last_user_agent = models.CharField(max_length=300)
+    scopes_used = models.IntegerField(null=True, help_text="SCOPE_BITS; null means that nobody noted them yet.")
 
     class Meta:
         indexes = [models.Index(fields=["workspace_id", "started_at"], name="usage_of_a_workspace")]
