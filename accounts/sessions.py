@@ -11,6 +11,7 @@ from accounts.audit import Action, record_for
 from accounts.hooks import sign_ins_ended
 from accounts.models import CredentialUsage, SignIn
 from accounts.models.sign_in import SignInQuerySet
+from accounts.tokens import AccessToken, TokenPair
 from spatialflow.api import read_id
 from spatialflow.errors import NotFound
 
@@ -59,6 +60,11 @@ def end_others(request: Request) -> int:
     ended = _own(request).exclude(id=request.auth.credential_id).revoke("ended_by_user")
     record_for(request, Action.SESSIONS_REVOKED, "All other sessions ended.", changes={"sign_ins_ended": ended})
     return ended
+
+
+def drop_confirming(pair: TokenPair) -> None:
+    """End a sign-in that has served its purpose: somebody who was signed in already proved by it who they are."""
+    SignIn.objects.filter(id=AccessToken.read(pair.access_token).sid).revoke("confirmed_only")
 
 
 @transaction.atomic

@@ -1,6 +1,7 @@
 """The identities bound to an account: which there are, and how one is taken away."""
 
 import uuid
+from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -10,12 +11,14 @@ from social_django.models import UserSocialAuth
 from accounts.audit import Action, record_for
 from accounts.models import SignIn, User
 from accounts.models.sign_in import SignInQuerySet
+from accounts.principal import Principal
+from accounts.sso_requirement import BY_SAML
 from accounts.tokens import InvalidToken
 from spatialflow.errors import ApiError
 from sso.apple import revoke_tokens
 from sso.login import method_of
 from sso.models import LoginCode
-from sso.providers import APPLE, PROVIDERS, get_provider
+from sso.providers import APPLE, PROVIDERS, Provider, get_provider, offered
 
 
 class NotLinked(ApiError):
@@ -44,6 +47,32 @@ def name_of(provider_name: str) -> str:
     """Return what people call the provider of a bound identity."""
     describe = PROVIDERS.get(provider_name)
     return describe().display_name if describe else "Single sign-on"
+
+
+@dataclass(frozen=True)
+class Proofs:
+    """How a person who is signed in can prove again who they are."""
+
+    password: bool
+    second_factor: bool  # its code is asked for beside the password
+    providers: list[Provider]
+    workspace_slug: str  # whose identity provider is asked, or empty
+
+
+def proofs_of(principal: Principal) -> Proofs:
+    """Return the ways in which a caller can prove who they are: by what they signed in with or could sign in with.
+
+    A sign-in by a workspace's own identity provider is confirmed there alone: it may be the only way that the workspace
+    lets in. Raises `InvalidToken`.
+    """
+    own = SignIn.objects.filter(id=principal.credential_id).select_related("user", "workspace").first()
+    if own is None:  # deleted since this request was authenticated
+        raise InvalidToken()
+    if own.method == BY_SAML:
+        return Proofs(False, False, [], own.workspace.slug)
+    linked = set(linked_to(own.user_id).values_list("provider", flat=True))
+    providers = [provider for provider in offered() if provider.name in linked]
+    return Proofs(own.user.has_usable_password(), own.user.has_second_factor, providers, "")
 
 
 @transaction.atomic

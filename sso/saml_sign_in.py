@@ -71,6 +71,7 @@ class Wish:
     code_challenge_method: str = ""
     state: str = ""
     test: str = ""
+    force_login: bool = False  # although the person has a session at the provider
 
 
 def begin(workspace_slug: str, wish: Wish, browser: str) -> str:
@@ -126,7 +127,7 @@ def _ask(provider: IdentityProvider, wish: Wish, destination: str, browser: str)
         code_challenge=wish.code_challenge,
         client_state=wish.state,
     )
-    return authn_request_url(provider, f"_{raw}")
+    return authn_request_url(provider, f"_{raw}", wish.force_login)
 
 
 def finish(workspace_slug: str, form: Mapping[str, str], browser: str, client: Client) -> Arrival:
