@@ -12,7 +12,7 @@ $(shell rm -f $(VENV)/.made)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench bench-audit vendor
+.PHONY: help run test lint format bench bench-audit vendor screenshots
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -48,6 +48,10 @@ vendor: ## copy the third-party files that the dashboard serves, with their lice
 	rm -rf dashboard/static/vendor && mkdir -p dashboard/static/vendor/pico && \
 	cp $$folder/node_modules/@picocss/pico/LICENSE.md $$folder/node_modules/@picocss/pico/css/pico.min.css dashboard/static/vendor/pico && \
 	rm -rf $$folder
+
+screenshots: $(VENV)/.dev-requirements ## take pictures of every page of the dashboard, into var/screenshots
+	@exec $(PY) -m spatialflow.localdb -- $(PY) -m pytest -q -n 2 -o python_files=screenshots.py tests/screenshots.py
+	@echo "They are in var/screenshots."
 
 format: $(VENV)/.dev-requirements ## let ruff put the code in order
 	$(PY) -m ruff check --fix .
