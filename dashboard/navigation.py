@@ -40,6 +40,8 @@ def first_place(principal: Principal) -> str:
     """Return where a principal begins: with what a workspace demands of them and they lack, or the first place that
     they may go to.
     """
+    if principal.is_recovery:
+        return "/sso-recovery/repair"
     if principal.lacks_second_factor:
         return "/settings/security"
     return next(place.path for place in PLACES if place.scope in principal.scopes)

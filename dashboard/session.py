@@ -8,15 +8,17 @@ copies of the cookie there are.
 import time
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
+from django.utils import timezone
 from rest_framework import status
 
 from accounts.authentication import authenticate_sign_in
+from accounts.models import SignIn
 from accounts.principal import Principal
 from accounts.tokens import AccessToken, InvalidToken, TokenPair
 from spatialflow.errors import ApiError
@@ -44,10 +46,15 @@ class SignInName:
 
 
 def begin(request: HttpRequest, pair: TokenPair) -> None:
-    """Let the browser be signed in by a new sign-in: a new session, so that nobody can have prepared it."""
+    """Let the browser be signed in by a new sign-in: a new session, so that nobody can have prepared it. The sign-in
+    that it had before ends, and the new one with the session at the latest.
+    """
+    _revoke(_name(request.session.get("sign_in")), "replaced")
     request.session.flush()
     rotate_token(request)
     name_sign_in(request, pair)
+    latest = timezone.now() + timedelta(seconds=settings.DASHBOARD_LIFETIME)
+    SignIn.objects.filter(id=AccessToken.read(pair.access_token).sid, expires_at__gt=latest).update(expires_at=latest)
     now = int(time.time())
     request.session.update({"began_at": now, "seen_at": now, "proven_at": now})
 
@@ -60,7 +67,9 @@ def name_sign_in(request: HttpRequest, pair: TokenPair) -> None:
 
 
 def find_principal(request: HttpRequest) -> Principal | None:
-    """Return who is signed in, or None: nobody, not any more, or idle for too long. One query."""
+    """Return who is signed in, or None: nobody, not any more, or idle for too long, which ends the sign-in on the
+    server, too. One query.
+    """
     name = _name(request.session.get("sign_in"))
     if name is None:
         return None
@@ -72,6 +81,8 @@ def find_principal(request: HttpRequest) -> Principal | None:
     except InvalidToken:
         return None
     if is_over:
+        _revoke(name, "dashboard_expired")
+        request.session.flush()
         return None
     if now - seen_at >= SEEN_EVERY:
         request.session["seen_at"] = now
@@ -84,6 +95,11 @@ def _name(kept: Any) -> SignInName | None:
     sid, sub, wid, switched_at = kept
     moved = datetime.fromisoformat(switched_at) if switched_at else None
     return SignInName(uuid.UUID(sid), uuid.UUID(sub), uuid.UUID(wid), moved)
+
+
+def _revoke(name: SignInName | None, reason: str) -> None:
+    if name is not None:
+        SignIn.objects.live().filter(id=name.sid, user_id=name.sub).revoke(reason)
 
 
 def is_fresh(request: HttpRequest) -> bool:

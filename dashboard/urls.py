@@ -2,11 +2,46 @@
 
 from django.urls import path
 
-from dashboard.views import confirm, home, profile, second_factor, security, sign_ins, workspaces
+from dashboard.views import (
+    confirm,
+    home,
+    invitation,
+    mailed_links,
+    profile,
+    recovery,
+    round_trips,
+    second_factor,
+    security,
+    sign_in,
+    sign_ins,
+    workspaces,
+)
 
 urlpatterns = [
     path("", home.HomePage.as_view()),
+    path("sign-in", sign_in.EmailPage.as_view()),
+    path("sign-in/password", sign_in.PasswordPage.as_view()),
+    path("sign-in/code", sign_in.CodePage.as_view()),
+    path("sign-in/sso/<str:slug>", sign_in.SsoPage.as_view()),
+    path("sign-in/by/<str:slug>", round_trips.BeginByWorkspacePage.as_view()),
+    path("sign-in/with/<str:provider>", round_trips.BeginWithProviderPage.as_view()),
+    path("signed-in", round_trips.SignedInPage.as_view()),
+    path("sign-out", sign_in.SignOutPage.as_view()),
+    path("sign-up", mailed_links.SignUpPage.as_view()),
+    path("sign-up/sent", mailed_links.SentPage.as_view(what=mailed_links.SIGN_UP_SENT, again="/sign-up")),
+    path("forgot-password", mailed_links.ForgotPasswordPage.as_view()),
+    path("forgot-password/sent", mailed_links.SentPage.as_view(what=mailed_links.RESET_SENT, again="/forgot-password")),
+    path("reset-password", mailed_links.ResetPasswordPage.as_view()),
+    path("verify-email", mailed_links.VerifyEmailPage.as_view()),
+    path("resend-verification", mailed_links.ResendVerificationPage.as_view()),
+    path("confirm-email-change", mailed_links.ConfirmEmailChangePage.as_view()),
+    path("accept-invite", invitation.AcceptInvitationPage.as_view()),
+    path("sso-recovery", recovery.RedeemRecoveryPage.as_view()),
+    path("sso-recovery/ask", recovery.AskForRecoveryPage.as_view()),
+    path("sso-recovery/sent", mailed_links.SentPage.as_view(what=recovery.LINK_SENT, again="/sso-recovery/ask")),
+    path("sso-recovery/repair", recovery.RepairPage.as_view()),
     path("confirm", confirm.ConfirmPage.as_view()),
+    path("confirm/elsewhere", confirm.ConfirmElsewherePage.as_view()),
     path("settings/sign-ins", sign_ins.SignInsPage.as_view()),
     path("settings/sign-ins/end-others", sign_ins.EndOthersPage.as_view()),
     path("settings/sign-ins/everywhere", sign_ins.SignOutEverywherePage.as_view()),

@@ -13,6 +13,12 @@ SENTENCES = {
     "not_a_member": "You cannot enter this workspace: you do not belong to it, or it is suspended.",
     "sso_required": "Your organisation requires single sign-on for this address. Ask an owner of the workspace.",
     "slug_taken": "This short name is taken. Choose another one, or leave it empty to be given one.",
+    "invalid_credentials": "This email address and password do not fit together. Try again, or set a new password.",
+    "otp_required": "Your account has a second factor: enter its code.",
+    "password_required": "Enter a password: that of your account, or a new one if you have no account yet.",
+    "invalid_password": "This is not the password of your account. Try again, or set a new one by mail.",
+    "sign_in_required": "Your account has a second factor. Choose “Sign in first”; you come back here then.",
+    "invalid_login_code": "This sign-in took too long, or was finished already. Begin it again.",
     "not_found": "There is nothing here any more, or it never was yours.",
 }
 
