@@ -33,25 +33,7 @@ END = "/signed-in"
 REFERENCE = re.compile(r"[A-Za-z0-9-]{1,40}")
 
 
-class BeginPage(EntrancePage):
-    """Send the browser to a provider. Not by a redirect: where a form has led here, our policy lets it end at no other
-    site.
-    """
-
-    template = "dashboard/entrance/leaving.html"
-    title = "One moment"
-
-    def sent_away(self, request: HttpRequest, url: str, browser: str) -> HttpResponse:
-        response = self.show(request, url=url)
-        response["Refresh"] = f"0; url={url}"
-        binding.bind(response, browser)
-        return response
-
-    def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
-        return kwargs
-
-
-class BeginWithProviderPage(BeginPage):
+class BeginWithProviderPage(EntrancePage):
     """Send the browser to Google or Apple; with `invited`, to accept the invitation whose link it has."""
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -59,9 +41,9 @@ class BeginWithProviderPage(BeginPage):
             invitation = self._invitation(request)
         name = kwargs["provider"]
         binds = _begin(request, f"/sign-in/with/{name}" + ("?invited=1" if invitation else ""))
-        wish = round_trips.Wish(next=END, **binds, **invitation)
         browser = binding.new_browser_secret()
-        return self.sent_away(request, round_trips.begin(name, wish, browser), browser)
+        url = round_trips.begin(name, round_trips.Wish(next=END, **binds, **invitation), browser)
+        return _sent_away(url, browser)
 
     @staticmethod
     def _invitation(request: HttpRequest) -> dict[str, str]:
@@ -69,8 +51,8 @@ class BeginWithProviderPage(BeginPage):
         return {"invite_id": link["invite_id"], "invite_token": link["token"]} if link else {}
 
 
-class BeginByWorkspacePage(BeginPage):
-    """Send the browser to the identity provider of a workspace; to prove who is there, it must ask them anew."""
+class BeginByWorkspacePage(EntrancePage):
+    """Send the browser to the identity provider of a workspace."""
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         slug = kwargs["slug"]
@@ -79,13 +61,19 @@ class BeginByWorkspacePage(BeginPage):
         browser = binding.new_browser_secret()
         trip = entering.find_round_trip(request)
         wish = saml_sign_in.Wish(next=END, **binds, force_login=trip is not None and trip.confirms)
-        return self.sent_away(request, saml_sign_in.begin(slug, wish, browser), browser)
+        return _sent_away(saml_sign_in.begin(slug, wish, browser), browser)
 
 
 def _begin(request: HttpRequest, again: str) -> dict[str, str]:
     if "next" in request.GET or "invited" in request.GET:
         entering.start_over(request, request.GET.get("next", "/"))
     return entering.begin_round_trip(request, again)
+
+
+def _sent_away(url: str, browser: str) -> HttpResponse:
+    response = HttpResponse(status=302, headers={"Location": url})
+    binding.bind(response, browser)
+    return response
 
 
 class SignedInPage(EntrancePage):

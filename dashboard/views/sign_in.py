@@ -51,17 +51,29 @@ class EmailPage(EntrancePage):
             email = validated(DetectMethodSerializer, request.POST)["email"]
         way = detect_method(email)
         entering.keep_address(request, email, way)
-        return redirect(f"/sign-in/by/{way.workspace_slug}" if way.required else "/sign-in/password")
+        return redirect(f"/sign-in/sso/{way.workspace_slug}" if way.required else "/sign-in/password")
 
 
 class SsoPage(EntrancePage):
-    """Say that an address signs in by the identity provider of its workspace, to whoever tried another way."""
+    """Lead to the identity provider of a workspace. A form cannot: our policy lets none end at another site."""
 
     template = "dashboard/entrance/sso.html"
     title = "Single sign-on"
 
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = self.show(request, **kwargs)
+        if _way(request, kwargs["slug"]):
+            response["Refresh"] = f"0; url=/sign-in/by/{kwargs['slug']}"
+        return response
+
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
-        return kwargs
+        return {"slug": kwargs["slug"], "way": _way(request, kwargs["slug"])}
+
+
+def _way(request: HttpRequest, slug: str) -> dict[str, Any] | None:
+    """Return the provider that this browser's address was just found to have, if it is this workspace's."""
+    way: dict[str, Any] | None = request.session.get("way")
+    return way if way and way["workspace_slug"] == slug else None
 
 
 class PasswordPage(EntrancePage):
