@@ -484,3 +484,66 @@ def test_a_second_provider_is_staged_tested_and_swapped_in(
     assert tested.keys() == {"attempt"}
     assert (before, after, again) == (200, 200, 200)
     assert promoted == f"{second}/entity"
+
+
+# --- Single logout
+
+
+LEAVE = """async ([api, token, place]) => {
+    const headers = {"Content-Type": "application/json", Authorization: `Bearer ${token}`};
+    const asked = {method: "POST", headers, body: JSON.stringify({next: place})};
+    return (await (await fetch(`${api}/api/v1/auth/saml/logout`, asked)).json()).logout_url;
+}"""
+STATUS = """async ([api, token]) => {
+    return (await fetch(`${api}/api/v1/geofences/`, {headers: {Authorization: `Bearer ${token}`}})).status;
+}"""
+
+
+def enter(page: Page, api: str, app: str, provider: RealProvider) -> str:
+    """Sign Bob in and return his access token."""
+    leave(page, api, app)
+    provider.log_in(page, BOB)
+    token: str = trade(page, api, arrive(page, app)["code"])["pair"]["access_token"]
+    return token
+
+
+def is_known_at_the_provider(page: Page, api: str, app: str) -> bool:
+    """Begin once more, and return whether the provider answers without asking who it is."""
+    leave(page, api, app)
+    page.wait_for_selector("input[name=password], p:has-text('the app')")
+    return page.url.startswith(app)
+
+
+def test_signing_out_here_signs_out_at_the_provider(api: str, app: str, owner: Owner, provider: RealProvider):
+    def steps(page: Page) -> tuple[Any, ...]:
+        token = enter(page, api, app, provider)
+        before = page.evaluate(STATUS, [api, token]), is_known_at_the_provider(page, api, app)
+        url = page.evaluate(LEAVE, [api, token, f"{app}/signed-out"])
+        page.goto(url)
+        page.wait_for_url(f"{app}/signed-out*")
+        place = page.url
+        after = page.evaluate(STATUS, [api, token]), is_known_at_the_provider(page, api, app)
+        return before, url, place, after
+
+    before, url, place, after = browse(steps)
+
+    assert (before, after) == ((200, True), (401, False))
+    assert (url.startswith(str(provider)), place) == (True, f"{app}/signed-out"), owner.last_attempt()
+
+
+def test_signing_out_at_the_provider_signs_out_here(api: str, app: str, owner: Owner, provider: RealProvider):
+    def steps(page: Page) -> tuple[Any, ...]:
+        token = enter(page, api, app, provider)
+        with page.expect_response(f"{api}/api/v1/auth/saml/acme/slo?*") as answer:
+            page.goto(provider.logout_url)
+        page.wait_for_load_state()
+        place, text = page.url, page.inner_text("body")
+        page.goto(app)
+        return answer.value.status, place, text, page.evaluate(STATUS, [api, token])
+
+    status, place, text, after = browse(steps)
+
+    assert (status, after) == (302, 401), owner.last_attempt()
+    assert place.startswith(str(provider)) and ("signed out" in text or "logged out" in text), (place, text)
+    event = owner.ask("GET", "audit-logs?page_size=1")["logs"][0]
+    assert event["action"] == "sso.logged_out"
