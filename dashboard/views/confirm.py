@@ -1,4 +1,8 @@
-"""Step-up: before what a stolen session must not be able to do, whoever is there proves again who they are."""
+"""Step-up: before what a stolen session must not be able to do, whoever is there proves again who they are.
+
+They do so by their password and second factor, or by signing in anew at a provider. The sign-in of that round trip only
+proves: it ends at once, and the one that was there goes on.
+"""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -9,11 +13,10 @@ from django.shortcuts import redirect
 from accounts.scopes import ACCOUNT_READ
 from accounts.second_factor import prove
 from accounts.serializers.second_factor import BothFactorsSerializer, CurrentPasswordSerializer
-from dashboard import session
-from dashboard.pages import FormPage, own_path, validated
-from dashboard.session import NotFresh, require_fresh
-
-__all__ = ["ConfirmPage", "NotFresh", "require_fresh"]
+from dashboard import entering, session
+from dashboard.pages import FormPage, Page, own_path, validated
+from spatialflow.errors import NotFound
+from sso.identities import proofs_of
 
 
 class ConfirmPage(FormPage):
@@ -29,19 +32,37 @@ class ConfirmPage(FormPage):
         return self.show(request)
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
-        user = request.auth.get_user()
-        return {
-            "has_password": user.has_usable_password(),
-            "has_second_factor": user.has_second_factor,
-            "next": urlencode({"next": _next(request)}),
-        }
+        return {"proofs": proofs_of(request.auth), "next": urlencode({"next": _next(request)})}
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        has_second_factor = request.auth.get_user().has_second_factor
-        serializer = BothFactorsSerializer if has_second_factor else CurrentPasswordSerializer
+        proofs = proofs_of(request.auth)
+        if not proofs.password:
+            raise NotFound()
+        serializer = BothFactorsSerializer if proofs.second_factor else CurrentPasswordSerializer
         prove(request, **validated(serializer, request.POST))
         session.freshen(request)
         return redirect(_next(request))
+
+
+class ConfirmElsewherePage(Page):
+    """Send the person to sign in anew at Google, Apple or their workspace's identity provider, whichever is theirs.
+
+    A link and no form: browsers do not let a form lead to another site by redirects (CSP, form-action). Raises
+    `NotFound` for a way that they do not have.
+    """
+
+    scopes = {"GET": ACCOUNT_READ}
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        proofs, way = proofs_of(request.auth), request.GET.get("way", "")
+        if way == "workspace" and proofs.workspace_slug:
+            begin = f"/sign-in/by/{proofs.workspace_slug}"
+        elif way in {provider.name for provider in proofs.providers}:
+            begin = f"/sign-in/with/{way}"
+        else:
+            raise NotFound()
+        entering.start_confirming(request, _next(request))
+        return redirect(begin)
 
 
 def _next(request: HttpRequest) -> str:
