@@ -19,7 +19,7 @@ class Place:
 
 
 PLACES = [
-    Place("/settings/api-keys", "API keys", "key", API_KEYS_READ, "Workspace"),
+    Place("/settings/api-keys", "API Keys", "key", API_KEYS_READ, "Workspace"),
     Place("/settings/sign-ins", "Sign-ins", "devices", ACCOUNT_READ, "You"),
     Place("/settings/security", "Security", "shield", ACCOUNT_READ, "You"),
     Place("/settings/profile", "Profile", "person", ACCOUNT_OWN, "You"),

@@ -154,6 +154,8 @@ def workspace_menu(principal: Principal) -> list[Membership]:
 
 def to_sign_in(request: HttpRequest) -> HttpResponse:
     """Send somebody who is not signed in to the sign-in, and back to the page they asked for afterwards."""
+    if "HX-Request" in request.headers:  # a live part of a page: let the browser load the page as a whole
+        return HttpResponse(headers={"HX-Refresh": "true", "Cache-Control": "no-store"})
     wanted = request.get_full_path() if request.method == "GET" else "/"
     return redirect(f"/sign-in?{urlencode({'next': wanted})}" if wanted != "/" else "/sign-in")
 

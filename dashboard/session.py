@@ -84,7 +84,8 @@ def find_principal(request: HttpRequest) -> Principal | None:
         _revoke(name, "dashboard_expired")
         request.session.flush()
         return None
-    if now - seen_at >= SEEN_EVERY:
+    is_somebody = "HX-Request" not in request.headers  # a page that is left open refreshes its live parts by itself
+    if is_somebody and now - seen_at >= SEEN_EVERY:
         request.session["seen_at"] = now
     return principal
 

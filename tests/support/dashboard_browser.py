@@ -7,7 +7,7 @@ A journey reads:
     def test_something(site: Server, viewport: Viewport, alice: Actor):
         def steps(page: Page) -> None:
             sign_in(page, alice.user.email)
-            page.get_by_role("link", name="API keys").click()
+            page.get_by_role("link", name="API Keys").click()
             look_at(page)
 
         journey(site, viewport, steps)

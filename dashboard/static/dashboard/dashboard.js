@@ -42,3 +42,14 @@ document.addEventListener("submit", (event) => {
 window.addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("button[disabled]:not([data-disabled])")) button.disabled = false;
 });
+
+// Live parts load anew every minute while somebody can see them, but not under a reader's hands.
+function refresh() {
+  if (document.visibilityState !== "visible") return;
+  for (const part of document.querySelectorAll("[data-live]")) {
+    const isRead = part.contains(document.activeElement) || part.querySelector("details[open]");
+    if (!isRead) part.dispatchEvent(new Event("refresh"));
+  }
+}
+setInterval(refresh, 60_000);
+document.addEventListener("visibilitychange", refresh);

@@ -1,0 +1,104 @@
+"""Bars of requests and refusals, in whole units of an SVG's own, so that a page draws them without any script."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from accounts.usage import HOUR
+from apikeys.usage import KeyUsage
+
+HEIGHT = 100
+STEP = 10  # a bar and the gap after it
+GAP = 3
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One span of time: refusals stand on top of the requests that passed."""
+
+    label: str
+    requests: int
+    refusals: int
+    x: int
+    good_height: int
+    bad_height: int
+
+    width: int = STEP - GAP
+
+    @property
+    def good_y(self) -> int:
+        return HEIGHT - self.good_height
+
+    @property
+    def bad_y(self) -> int:
+        return self.good_y - self.bad_height
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Bars of equal spans, the last one now."""
+
+    name: str
+    title: str
+    unit: str
+    bars: list[Bar]
+
+    height: int = HEIGHT
+
+    @property
+    def width(self) -> int:
+        return len(self.bars) * STEP - GAP
+
+    @property
+    def highest(self) -> int:
+        return max((bar.requests + bar.refusals for bar in self.bars), default=0)
+
+    @property
+    def requests(self) -> int:
+        return sum(bar.requests for bar in self.bars)
+
+    @property
+    def refusals(self) -> int:
+        return sum(bar.refusals for bar in self.bars)
+
+    @property
+    def used_bars(self) -> list[Bar]:
+        return [bar for bar in self.bars if bar.requests or bar.refusals]
+
+
+def by_hour(usage: KeyUsage, now: datetime, hours: int = 48) -> Chart:
+    """Return the last hours of a key's use; they begin at a minute of the key's own."""
+    length = timedelta(seconds=HOUR)
+    latest = usage.since + (now - usage.since) // length * length
+    starts = [latest - length * ago for ago in reversed(range(hours))]
+    requests, refusals = Counter[datetime](), Counter[datetime]()
+    for hour in usage.hours:
+        start = usage.since + (hour.started_at - usage.since) // length * length
+        requests[start] += hour.requests
+        refusals[start] += hour.refusals
+    spans = [(f"{start:%d %b, %H:%M}", requests[start], refusals[start]) for start in starts]
+    return Chart("hours", f"Last {hours} hours", "hour", _bars(spans))
+
+
+def by_day(usage: KeyUsage, now: datetime, days: int = 30) -> Chart:
+    """Return the last days of a key's use, in UTC."""
+    dates = [(now - timedelta(days=ago)).date() for ago in reversed(range(days))]
+    requests, refusals = Counter[object](), Counter[object]()
+    for hour in usage.hours:
+        requests[hour.started_at.date()] += hour.requests
+        refusals[hour.started_at.date()] += hour.refusals
+    spans = [(f"{date:%d %b}", requests[date], refusals[date]) for date in dates]
+    return Chart("days", f"Last {days} days", "day", _bars(spans))
+
+
+def _bars(spans: list[tuple[str, int, int]]) -> list[Bar]:
+    highest = max((requests + refusals for _, requests, refusals in spans), default=0) or 1
+    return [
+        Bar(label, requests, refusals, place * STEP, _share(requests, highest), _share(refusals, highest))
+        for place, (label, requests, refusals) in enumerate(spans)
+    ]
+
+
+def _share(count: int, highest: int) -> int:
+    """Return the height of a count; what is not nothing shows."""
+    return max(2, count * (HEIGHT - 4) // highest) if count else 0
