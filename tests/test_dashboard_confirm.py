@@ -98,3 +98,15 @@ def test_a_form_from_elsewhere_is_refused(alice: Actor):
     assert page.post("/confirm", {"current_password": PASSWORD}).status_code == 403
     assert page.session["proven_at"] < time.time() - session.FRESH_FOR
     assert settings.SESSION_COOKIE_SAMESITE == "Lax"
+
+
+@pytest.mark.parametrize(("site", "status"), [("same-origin", 302), ("cross-site", 403), ("same-site", 403), ("", 403)])
+def test_a_browser_that_names_no_origin_says_that_it_is_ours(alice: Actor, site: str, status: int):
+    """Under Referrer-Policy: no-referrer the header Origin of our own forms is null."""
+    page = signed_in(alice, enforce_csrf_checks=True)
+    age_session(page, session.FRESH_FOR + 1)
+    token = page.get("/confirm").context["csrf_token"]
+    form = {"current_password": PASSWORD, "csrfmiddlewaretoken": str(token)}
+    said = {"Origin": "null"} | ({"Sec-Fetch-Site": site} if site else {})
+
+    assert page.post("/confirm", form, headers=said).status_code == status
