@@ -22,7 +22,7 @@ from dashboard import entering
 from dashboard.entering import RoundTrip
 from dashboard.pages import with_headers
 from dashboard.round_trip_errors import sentence_for
-from dashboard.views.entrance import EntrancePage
+from dashboard.views.entrance import ONLY_SHOWN, EntrancePage
 from dashboard.views.sign_in import INVITATION_PAGE
 from dashboard.wording import sentence_of
 from spatialflow.errors import ApiError
@@ -35,6 +35,8 @@ REFERENCE = re.compile(r"[A-Za-z0-9-]{1,40}")
 
 class BeginWithProviderPage(EntrancePage):
     """Send the browser to Google or Apple; with `invited`, to accept the invitation whose link it has."""
+
+    http_method_names = ONLY_SHOWN
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         with charged_by_address(OAUTH_START_BY_ADDRESS, request):
@@ -53,6 +55,8 @@ class BeginWithProviderPage(EntrancePage):
 
 class BeginByWorkspacePage(EntrancePage):
     """Send the browser to the identity provider of a workspace."""
+
+    http_method_names = ONLY_SHOWN
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         slug = kwargs["slug"]
@@ -79,6 +83,7 @@ def _sent_away(url: str, browser: str) -> HttpResponse:
 class SignedInPage(EntrancePage):
     """Where a round trip ends: trade its code and go on, ask for the second factor first, or say what went wrong."""
 
+    http_method_names = ONLY_SHOWN
     template = "dashboard/entrance/not_signed_in.html"
     title = "You are not signed in"
 
@@ -102,14 +107,17 @@ class SignedInPage(EntrancePage):
             entering.keep_code(request, trip, refusal.extra.get("code", ""))
             return redirect("/sign-in/code")
         except ApiError as refusal:
-            return with_headers(self._failed(request, sentence_of(refusal), trip), request, refusal)
+            failed = self._failed(request, sentence_of(refusal), trip, refusal.status_code)
+            return with_headers(failed, request, refusal)
         return entering.arrive_by(request, trip, pair)
 
-    def _failed(self, request: HttpRequest, sentence: str, trip: RoundTrip | None = None) -> HttpResponse:
+    def _failed(
+        self, request: HttpRequest, sentence: str, trip: RoundTrip | None = None, status: int = 400
+    ) -> HttpResponse:
         reference = request.GET.get("reference", "")
         return self.show(
             request,
-            status=400,
+            status=status,
             sentence=sentence,
             reference=reference if trip and REFERENCE.fullmatch(reference) else "",
             again=trip.again if trip else "",
