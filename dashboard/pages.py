@@ -174,7 +174,8 @@ def refused(request: HttpRequest, refusal: APIException) -> HttpResponse:
     else:
         sentence, status = sentence_of(refusal), refusal.status_code
     title = "There is nothing here" if status == 404 else "This is not possible"
-    context = {"title": title, "sentence": sentence, "status": status}
+    frame = "dashboard/base.html" if getattr(request, "auth", None) else "dashboard/narrow.html"
+    context = {"title": title, "sentence": sentence, "status": status, "frame": frame}
     response = render(request, "dashboard/refused.html", shell(request) | context, status=status)
     return with_headers(response, request, refusal)
 

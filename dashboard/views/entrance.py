@@ -14,6 +14,8 @@ from dashboard import entering
 from dashboard.pages import FormPage
 from spatialflow.errors import ApiError
 
+ONLY_SHOWN = ("get", "head", "options")  # the methods of a page that has no form; others are refused with 405
+
 
 class LinkIncomplete(ApiError):
     default_detail = "This link is incomplete. Open it from the mail again, or copy the whole of it."

@@ -19,10 +19,10 @@ from accounts.signup import sign_up
 from accounts.sso_requirement import refuse_where_required
 from dashboard import entering
 from dashboard.pages import FormPage, own_path
-from dashboard.views.entrance import EntrancePage, LinkPage
+from dashboard.views.entrance import ONLY_SHOWN, EntrancePage, LinkPage
 
 SIGN_UP_SENT = (
-    "What to do next is in the mail that we have just sent. You can sign in at once; keys want a verified address."
+    "What to do next is in the mail that we have just sent. You can sign in at once; to make keys, verify your address."
 )
 RESET_SENT = "If this address has an account, a link for a new password is on its way to it. It works for one hour."
 
@@ -62,6 +62,7 @@ class ForgotPasswordPage(EntrancePage):
 class SentPage(EntrancePage):
     """Say that the rest is in the mail, in words that hold whoever asked."""
 
+    http_method_names = ONLY_SHOWN
     template = "dashboard/entrance/sent.html"
     title = "Look into your mail"
     what = ""

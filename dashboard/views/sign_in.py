@@ -23,7 +23,7 @@ from accounts.tokens import TokenPair
 from dashboard import entering, session
 from dashboard.entering import RoundTrip
 from dashboard.pages import validated
-from dashboard.views.entrance import EntrancePage
+from dashboard.views.entrance import ONLY_SHOWN, EntrancePage
 from sso.login_codes import InvalidLoginCode, trade
 from sso.providers import offered
 from sso.saml_serving import detect_method
@@ -57,6 +57,7 @@ class EmailPage(EntrancePage):
 class SsoPage(EntrancePage):
     """Lead to the identity provider of a workspace. A form cannot: our policy lets none end at another site."""
 
+    http_method_names = ONLY_SHOWN
     template = "dashboard/entrance/sso.html"
     title = "Single sign-on"
 
