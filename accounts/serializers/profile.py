@@ -45,7 +45,11 @@ class ProfileUpdateSerializer(PreferencesSerializer):
         allow_blank=True,
         validators=[URLValidator(["http", "https"], message="Enter an address that begins with https:// or http://.")],
     )
-    phone_number = serializers.RegexField(r"^\+[0-9]{10,15}$", allow_blank=True)
+    phone_number = serializers.RegexField(
+        r"^\+[0-9]{10,15}$",
+        allow_blank=True,
+        error_messages={"invalid": "Write the number with its country's, for instance +41446681800."},
+    )
     timezone = serializers.CharField(max_length=50, validators=[refuse_unknown_timezone])
 
     def get_fields(self) -> dict[str, serializers.Field]:
