@@ -1,5 +1,5 @@
-"""The refresh cookie: for browsers, beside the body. Only `auth/refresh` and `auth/logout` read it; a token in the
-body wins.
+"""The refresh cookie: for browsers, beside the body. Only `auth/refresh` and the two ways to sign out read it; a token
+in the body wins.
 """
 
 from django.http import HttpResponseBase
