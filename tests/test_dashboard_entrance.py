@@ -36,6 +36,17 @@ def test_address_and_password_lead_to_where_one_wanted_to_go(alice: Actor):
     assert SignIn.objects.filter(user=alice.user, method="password").count() == 2
 
 
+def test_correcting_the_address_keeps_where_one_wanted_to_go(alice: Actor):
+    browser = visitor()
+    browser.get("/sign-in?next=/settings/profile")
+    browser.post("/sign-in", {"email": "alise@acme.test"})
+
+    page = browser.get("/sign-in")
+
+    assert b'value="alise@acme.test"' in page.content
+    assert enter_password(browser, alice.user.email)["Location"] == "/settings/profile"
+
+
 @pytest.mark.parametrize(
     "wanted", ["https://evil.example/", "//evil.example", "/\\evil.example", "/api/v1/auth/me", ""]
 )

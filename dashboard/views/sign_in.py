@@ -40,7 +40,8 @@ class EmailPage(EntrancePage):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         typed = request.session.get("email", "")
-        entering.start_over(request, request.GET.get("next", "/"))
+        wanted = entering.destination(request) if typed else "/"  # begun, and corrected: the wish remains
+        entering.start_over(request, request.GET.get("next", wanted))
         return redirect(entering.destination(request)) if request.auth else self.show(request, typed=typed)
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
