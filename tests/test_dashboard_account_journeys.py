@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from dashboard.session import FRESH_FOR
 from tests.support.cast import PASSWORD, Actor
 from tests.support.dashboard_browser import Viewport, at_each_width, journey, look_at, sign_in
-from tests.support.totp import code
+from tests.support.totp import code, wait_for_an_early_moment
 
 pytest_plugins = ["tests.support.dashboard_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -76,6 +76,7 @@ def test_a_second_factor_is_set_up_used_and_removed(site: str, viewport: Viewpor
         press(page, "Remove second factor")
         expect(page.get_by_text("Your second factor is removed.")).to_be_visible()
 
+    wait_for_an_early_moment()
     journey(site, viewport, steps)
 
 

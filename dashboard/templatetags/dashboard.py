@@ -1,5 +1,6 @@
 """How forms, moments and icons are written in the dashboard's pages."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +24,7 @@ def field(form: Any, name: str, label: str, kind: str = "text", **more: Any) -> 
     errors = form.errors.get(name, [])
     help_text, optional = more.pop("help", ""), more.pop("optional", False)
     initial, options, rows = more.pop("value", ""), more.pop("options", []), more.pop("rows", 3)
+    value = form.values.get(name, initial)
     described = " ".join(
         f"id_{name}-{part}" for part, is_there in (("help", help_text), ("errors", errors)) if is_there
     )
@@ -34,14 +36,19 @@ def field(form: Any, name: str, label: str, kind: str = "text", **more: Any) -> 
         "name": name,
         "label": label,
         "kind": kind,
-        "value": form.values.get(name, initial),
-        "options": options,
+        "value": value,
+        "options": _options(options, value),
         "rows": rows,
         "help": help_text,
         "optional": optional,
         "errors": errors,
         "attributes": _attributes(attributes),
     }
+
+
+def _options(options: Iterable[tuple[Any, str]], chosen: Any) -> SafeString:
+    shown = ((value, " selected" if value == chosen else "", text) for value, text in options)
+    return format_html_join("", '<option value="{}"{}>{}</option>', shown)
 
 
 def _attributes(attributes: dict[str, Any]) -> SafeString:

@@ -1,5 +1,6 @@
 """Settings / Profile: what a person says of themselves, what they prefer, and the end of their account."""
 
+from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -47,7 +48,7 @@ class ProfilePage(FormPage):
         return {
             "profile": profile,
             "language": membership.user.language_preference,
-            "timezones": [(name, name) for name in sorted(available_timezones())],
+            "timezones": timezones(),
             "date_formats": _with(profile["date_format"], {name: name for name in DATE_FORMATS}),
             "time_formats": _with(profile["time_format"], TIME_FORMATS),
             "map_styles": _with(profile["default_map_style"], MAP_STYLES),
@@ -81,6 +82,12 @@ class DeleteAccountPage(FormPage):
         session.end(request)
         messages.success(request, "Your account is deleted.")
         return redirect("/")
+
+
+@cache
+def timezones() -> list[tuple[str, str]]:
+    """Return the time zones as options of a select. Listing them reads hundreds of files, so it is done once."""
+    return [(name, name) for name in sorted(available_timezones())]
 
 
 def _with(chosen: str, offered: dict[str, str]) -> list[tuple[str, str]]:
