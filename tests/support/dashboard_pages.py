@@ -5,39 +5,84 @@ to make what it names.
 """
 
 import re
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
-from django.http import HttpResponse
+from django.conf import settings
+from django.contrib.sessions.backends.signed_cookies import SessionStore
+from django.http import HttpRequest, HttpResponse
+from django.test import Client
 from lxml import html
 from social_django.models import UserSocialAuth
 
+from dashboard import entering
+from dashboard.session import FRESH_FOR
 from tests.support.cast import Actor
+from tests.support.pages import age_session, keep, signed_in
 from tests.support.urls import page_patterns
+
+HOST = urlsplit(settings.PUBLIC_URL).netloc
 
 
 @dataclass(frozen=True)
 class Answers:
-    """The statuses of GET. `takes_old_proof`: it is tried by whoever has proven long ago who they are. `query`: what
-    its address holds beside the path.
+    """The statuses of GET. `takes_old_proof`: it is tried by whoever has proven long ago who they are. `kept` is what
+    an earlier page has put into the session.
     """
 
     anyone: int
     member: int
     owner: int
     takes_old_proof: bool = False
-    query: str = ""
+    kept: Callable[[Actor], dict[str, Any]] = lambda actor: {}
 
 
 OWN = Answers(302, 200, 200)  # everybody's own
-KEYS = Answers(302, 403, 200)  # for whoever may make keys
 FIRST = Answers(200, 200, 200)  # before one is signed in
-ONLY_POST = Answers(405, 405, 405)
+AWAY = Answers(302, 302, 302)
+FORM_ONLY = Answers(302, 302, 302)  # a form of other pages is sent here
+
+
+def followed(path: str, **carried: str) -> Answers:
+    """Return what a page answers to whoever has just followed a mailed link to it."""
+    return Answers(200, 200, 200, kept=lambda actor: {"links": {path: carried or {"token": "t" * 43}}})
+
+
+def typed(actor: Actor) -> dict[str, Any]:
+    return {"email": actor.user.email, "way": None}
+
+
+def proven(actor: Actor) -> dict[str, Any]:
+    request = HttpRequest()
+    request.session = SessionStore()
+    entering.keep_proof(request, actor.user)
+    return dict(request.session)
+
 
 PAGES: dict[str, Answers] = {
     "/": Answers(200, 302, 302),
+    "/accept-invite": Answers(200, 200, 200, kept=lambda actor: {"links": {"/accept-invite": invitation(actor)}}),
     "/confirm": Answers(302, 200, 200, takes_old_proof=True),
+    "/confirm/elsewhere": Answers(302, 404, 404),  # they have a password and nothing else
+    "/confirm-email-change": followed("/confirm-email-change"),
+    "/forgot-password": FIRST,
+    "/forgot-password/sent": FIRST,
+    "/resend-verification": FORM_ONLY,
+    "/reset-password": followed("/reset-password"),
+    "/settings/api-keys": OWN,
+    "/settings/api-keys/<str:key_id>": OWN,
+    "/settings/api-keys/<str:key_id>/disable": OWN,
+    "/settings/api-keys/<str:key_id>/edit": OWN,
+    "/settings/api-keys/<str:key_id>/enable": OWN,
+    "/settings/api-keys/<str:key_id>/expiration": OWN,
+    "/settings/api-keys/<str:key_id>/narrow": OWN,
+    "/settings/api-keys/<str:key_id>/regenerate": OWN,
+    "/settings/api-keys/<str:key_id>/revoke": OWN,
+    "/settings/api-keys/<str:key_id>/rotate": OWN,
+    "/settings/api-keys/new": OWN,
     "/settings/profile": OWN,
     "/settings/profile/delete": OWN,
     "/settings/security": OWN,
@@ -51,9 +96,30 @@ PAGES: dict[str, Answers] = {
     "/settings/sign-ins": OWN,
     "/settings/sign-ins/end-others": OWN,
     "/settings/sign-ins/everywhere": OWN,
+    "/sign-in": Answers(200, 302, 302),
+    "/sign-in/by/<str:slug>": Answers(404, 404, 404),
+    "/sign-in/code": Answers(200, 200, 200, kept=proven),
+    "/sign-in/password": Answers(200, 200, 200, kept=typed),
+    "/sign-in/sso/<str:slug>": FIRST,
+    "/sign-in/with/<str:provider>": Answers(503, 503, 503),  # neither is configured in tests
+    "/sign-out": FORM_ONLY,
+    "/sign-up": FIRST,
+    "/sign-up/sent": FIRST,
+    "/signed-in": AWAY,
+    "/sso-recovery": followed("/sso-recovery"),
+    "/sso-recovery/ask": FIRST,
+    "/sso-recovery/repair": Answers(302, 403, 404),
+    "/sso-recovery/sent": FIRST,
+    "/verify-email": followed("/verify-email"),
     "/workspaces": OWN,
     "/workspaces/new": OWN,
 }
+
+
+def a_key(actor: Actor) -> Any:
+    """Return the id of the key of the actor's that was used most, or of a new one."""
+    key = actor.user.api_keys.filter(revoked_at=None).with_usage().order_by("-usage_count").first()
+    return key.id if key else actor.make_key()[0].id
 
 
 def linked_provider(actor: Actor) -> str:
@@ -63,8 +129,32 @@ def linked_provider(actor: Actor) -> str:
 
 # What stands in an address, by the name of the variable.
 IDS: dict[str, Callable[[Actor], Any]] = {
+    "key_id": a_key,
     "provider": linked_provider,
+    "slug": lambda actor: actor.workspace.slug,
 }
+
+
+def invitation(actor: Actor) -> dict[str, str]:
+    """Return what the link of a new invitation carries."""
+    email = f"guest-{secrets.token_hex(4)}@guests.test"
+    answer = actor.client.post("/api/v1/workspaces/invitations", {"email": email, "role": "member"}, format="json")
+    if answer.status_code != 201:
+        return {"invite_id": "", "token": ""}
+    link = answer.json()["invite_link"]
+    return dict(parse_qsl(urlsplit(link).query))
+
+
+def visitor(route: str, who: Actor | None, about: Actor) -> Client:
+    """Return the browser of somebody, or of nobody, who has come to a page as its table says."""
+    client = signed_in(who, HTTP_HOST=HOST) if who else Client(HTTP_HOST=HOST)
+    answers = PAGES[route]
+    kept = client.session
+    kept.update(answers.kept(about))
+    keep(client, kept)
+    if who and answers.takes_old_proof:
+        age_session(client, FRESH_FOR + 1)
+    return client
 
 
 def route_names() -> set[str]:
@@ -72,9 +162,8 @@ def route_names() -> set[str]:
 
 
 def fill(route: str, actor: Actor) -> str:
-    """Return the address of a page, with ids of the actor's and what its query needs."""
-    path = re.sub(r"<(?:\w+:)?(\w+)>", lambda found: str(IDS[found.group(1)](actor)), route)
-    return path + PAGES[route].query
+    """Return the address of a page, with ids of the actor's."""
+    return re.sub(r"<(?:\w+:)?(\w+)>", lambda found: str(IDS[found.group(1)](actor)), route)
 
 
 def assert_well_made(answer: HttpResponse) -> None:

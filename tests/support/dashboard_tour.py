@@ -6,27 +6,20 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from playwright.sync_api import Page
 
-from dashboard.session import FRESH_FOR
 from tests.support.cast import Actor
-from tests.support.dashboard_pages import PAGES, fill
-from tests.support.pages import age_session, signed_in
+from tests.support.dashboard_pages import PAGES, fill, visitor
 
 Stop = tuple[str, str, str]  # what it is called, where it is, and the session that it is seen with
 
 
 def plan(actor: Actor) -> list[Stop]:
     """Return every page that shows something: first what one sees before one is signed in."""
-    client = signed_in(actor)
-    fresh = client.cookies[settings.SESSION_COOKIE_NAME].value
-    age_session(client, FRESH_FOR + 1)
-    stale = client.cookies[settings.SESSION_COOKIE_NAME].value
     first, rest = [], []
     for route, answers in PAGES.items():
-        stop = (name_of(route), fill(route, actor))
-        if answers.anyone == 200:
-            first.append((*stop, ""))
-        elif answers.owner == 200:
-            rest.append((*stop, stale if answers.takes_old_proof else fresh))
+        who, stops = (None, first) if answers.anyone == 200 else (actor, rest)
+        if 200 in (answers.anyone, answers.owner):
+            session = visitor(route, who, actor).cookies[settings.SESSION_COOKIE_NAME].value
+            stops.append((name_of(route), fill(route, actor), session))
     return [*first, ("not-found", "/nowhere", ""), *rest]
 
 
