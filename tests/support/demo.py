@@ -24,13 +24,22 @@ CHROME = (
 DAYS = 30
 READ, WRITE = "geofences:read", "geofences:write"
 
-# Name, description, scopes, how busy (requests in its best hour; 0 is never used), where from and by what.
+# Name, description, scopes, how busy (requests in its best hour; 0 is never used), where from and by what, and how many
+# hours ago last.
 KEYS = [
-    ("Dispatch board", "Shows which van is in which zone", [READ], 240, "203.0.113.24", "dispatch/4.2 httpx/0.28"),
-    ("Nightly import", "Takes over zones from the GIS at 02:00", [READ, WRITE], 60, "198.51.100.7", "python-requests"),
-    ("CI", "", [READ, WRITE], 18, "198.51.100.90", "spatialflow-python/3.2.0"),
-    ("Old warehouse app", "To be switched off in spring", [READ, WRITE], 4, "203.0.113.77", "okhttp/4.12.0"),
-    ("Partner portal", "For Nordkai GmbH", [READ], 0, "", ""),
+    ("Dispatch board", "Shows which van is in which zone", [READ], 240, "203.0.113.24", "dispatch/4.2 httpx/0.28", 0),
+    (
+        "Nightly import",
+        "Takes over zones from the GIS at 02:00",
+        [READ, WRITE],
+        60,
+        "198.51.100.7",
+        "python-requests",
+        7,
+    ),
+    ("CI", "", [READ, WRITE], 18, "198.51.100.90", "spatialflow-python/3.2.0", 1),
+    ("Old warehouse app", "To be switched off in spring", [READ, WRITE], 4, "203.0.113.77", "okhttp/4.12.0", 290),
+    ("Partner portal", "For Nordkai GmbH", [READ], 0, "", "", 0),
 ]
 
 
@@ -48,11 +57,11 @@ def harbour() -> Actor:
     for ip, agent, hours in (("203.0.113.10", SAFARI, 5), ("198.51.100.33", CHROME, 74)):
         _sign_in_earlier(membership, Client(ip, agent), now - timedelta(hours=hours))
     _second_workspace(owner)
-    for place, (name, description, scopes, busy, ip, agent) in enumerate(KEYS):
+    for place, (name, description, scopes, busy, ip, agent, idle) in enumerate(KEYS):
         key, _ = actor.make_key(scopes, name=name, description=description, is_read_only=scopes == [READ])
         ApiKey.objects.filter(id=key.id).update(created_at=now - timedelta(days=40 - 7 * place))
         if busy:
-            _use(key, busy, Client(ip, agent), now, chance)
+            _use(key, busy, Client(ip, agent), now - timedelta(hours=idle, minutes=4), chance)
     ApiKey.objects.filter(name="Old warehouse app").update(is_active=False)
     ApiKey.objects.filter(name="Partner portal").update(expires_at=now + timedelta(days=9))
     return actor
