@@ -190,8 +190,7 @@ def lock_acceptable(invitation: Invitation) -> None:
     """Lock an invitation and its workspace until the caller's transaction ends, in the order in which everybody locks:
     workspace, invitation, person, trail. Raises `NotFound` where the workspace is suspended by now, `NotPending`.
     """
-    workspaces = Workspace.objects.select_for_update(no_key=True).filter(id=invitation.workspace_id)
-    workspace = workspaces.first()
+    workspace = Workspace.objects.lock(invitation.workspace_id)
     if workspace is None or workspace.suspended_at is not None:
         raise NotFound()
     if not Invitation.objects.pending().select_for_update(no_key=True).filter(id=invitation.id).exists():

@@ -148,7 +148,7 @@ def _get_locked(request: Request, user_id: str) -> tuple[Membership, Membership]
 
 def _lock(workspace_id: uuid.UUID) -> None:
     """Let changes of roles in a workspace happen one after the other: each counts the owners before it acts."""
-    if Workspace.objects.select_for_update(no_key=True).filter(id=workspace_id).first() is None:
+    if Workspace.objects.lock(workspace_id) is None:
         raise NotFound()
 
 

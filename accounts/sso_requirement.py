@@ -86,8 +86,9 @@ def refuse_moving(former_email: str, new_email: str) -> None:
 
 
 def domain_of(email: str) -> str:
-    """Return the domain of a canonical address."""
-    return email.rpartition("@")[2]
+    """Return the domain of a canonical address; of what is no address, nothing."""
+    _, at, domain = email.rpartition("@")
+    return domain if at else ""
 
 
 def _demanding() -> QuerySet[Workspace]:
@@ -151,7 +152,7 @@ def owners_of(workspace_id: uuid.UUID) -> list[uuid.UUID]:
 
 
 def _lock(workspace_id: uuid.UUID) -> Workspace:
-    workspace = Workspace.objects.select_for_update(no_key=True).filter(id=workspace_id).first()
+    workspace = Workspace.objects.lock(workspace_id)
     if workspace is None:
         raise NotFound()
     return workspace

@@ -8,20 +8,20 @@ import uuid
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 from django.utils import timezone
 from rest_framework import status
 from rest_framework.request import Request
 
 from accounts.audit import Action, record, record_for
-from accounts.models import SignIn, User, Workspace, WorkspaceDomain
+from accounts.members import lock_caller
+from accounts.models import SignIn, Workspace, WorkspaceDomain
 from accounts.models.domain import PROOF_GRACE
-from accounts.models.sign_in import SignInQuerySet
 from accounts.operations import OPERATOR
-from accounts.sso_requirement import demands_sso, end_overruled_sign_ins
-from spatialflow.errors import ApiError
+from accounts.scopes import SSO_MANAGE
+from accounts.sso_requirement import BY_SAML, demands_sso, end_overruled_sign_ins
+from spatialflow.errors import ApiError, NotFound
 from sso.mail_saml import tell_owners
-from sso.models import LoginCode
+from sso.models import LoginCode, SamlSession
 
 
 class DomainTaken(ApiError):
@@ -67,6 +67,7 @@ def suspend(claim: WorkspaceDomain) -> bool:
     """Take an overdue proof back, end the sign-ins that came by it, tell the owners. Return False where somebody else
     has, or where its record is back.
     """
+    Workspace.objects.lock(claim.workspace_id)
     overdue = WorkspaceDomain.objects.filter(verified_at__isnull=False, lost_at__lte=timezone.now() - PROOF_GRACE)
     if not overdue.filter(id=claim.id).update(verified_at=None):
         return False
@@ -78,29 +79,20 @@ def suspend(claim: WorkspaceDomain) -> bool:
 
 
 def end_uncovered_sign_ins(workspace_id: uuid.UUID) -> int:
-    """End the sign-ins by a workspace's identity provider of people whose address lies in no proven domain of it, and
-    those on their way; return how many sign-ins ended. Call it within the transaction that takes a domain away.
+    """End the sign-ins that a workspace's identity provider began by an address in no proven domain of it, and those on
+    their way; return how many sign-ins ended. Call it within the transaction that takes a domain away, which holds the
+    workspace's row: so no such sign-in comes behind it (`hold_entry`).
+
+    Of a sign-in whose connection was deleted nobody knows any more how it came: it ends, too.
     """
-    uncovered = list(_uncovered_people(workspace_id))
-    LoginCode.objects.filter(workspace_id=workspace_id, provider__startswith="saml-", user_id__in=uncovered).delete()
-    theirs = _saml_sign_ins(workspace_id).filter(user_id__in=uncovered)
+    proven = list(WorkspaceDomain.objects.for_workspace(workspace_id).proven().values_list("domain", flat=True))
+    codes = LoginCode.objects.filter(workspace_id=workspace_id, provider__startswith="saml-")
+    codes.exclude(domain__in=proven).delete()
+    by_provider = SignIn.objects.live().filter(workspace_id=workspace_id, method=BY_SAML)
+    uncovered = by_provider.exclude(id__in=SamlSession.objects.filter(domain__in=proven).values("sign_in_id"))
     # Locked in one order, so that two who end sign-ins never wait in a circle.
-    ended = list(theirs.select_for_update(no_key=True).order_by("id").values_list("id", flat=True))
+    ended = list(uncovered.select_for_update(no_key=True).order_by("id").values_list("id", flat=True))
     return SignIn.objects.filter(id__in=ended).revoke("domain_lost")
-
-
-def _uncovered_people(workspace_id: uuid.UUID) -> set[uuid.UUID]:
-    proven = WorkspaceDomain.objects.for_workspace(workspace_id).proven()
-    covered = set(proven.values_list("domain", flat=True))
-    signed_in = Q(id__in=_saml_sign_ins(workspace_id).values("user_id")) | Q(
-        id__in=LoginCode.objects.filter(workspace_id=workspace_id).values("user_id")
-    )
-    people = User.objects.filter(signed_in).values_list("id", "email")
-    return {user_id for user_id, email in people if email.rpartition("@")[2] not in covered}
-
-
-def _saml_sign_ins(workspace_id: uuid.UUID) -> SignInQuerySet:
-    return SignIn.objects.live().filter(workspace_id=workspace_id, method="saml")
 
 
 def _prove(claim: WorkspaceDomain, request: Request | None) -> str:
@@ -110,7 +102,7 @@ def _prove(claim: WorkspaceDomain, request: Request | None) -> str:
     unproven = WorkspaceDomain.objects.filter(id=claim.id, verified_at=None)
     try:
         with transaction.atomic():
-            workspace = _lock(claim)
+            workspace = _lock(claim, request)
             if unproven.update(verified_at=now, checked_at=now, lost_at=None):
                 ended = _apply_demand(workspace)
                 what = "The proof of a domain was found in the DNS."
@@ -123,7 +115,7 @@ def _prove(claim: WorkspaceDomain, request: Request | None) -> str:
 def _restore(claim: WorkspaceDomain, request: Request | None) -> str:
     proven = WorkspaceDomain.objects.filter(id=claim.id, verified_at__isnull=False)
     with transaction.atomic():
-        workspace = _lock(claim)
+        workspace = _lock(claim, request)
         proven.update(checked_at=timezone.now())
         if not proven.filter(lost_at__isnull=False).update(lost_at=None):
             return "proven"
@@ -134,9 +126,16 @@ def _restore(claim: WorkspaceDomain, request: Request | None) -> str:
     return "restored"
 
 
-def _lock(claim: WorkspaceDomain) -> Workspace:
-    """Let nobody begin or end to require single sign-on until the transaction is over."""
-    return Workspace.objects.select_for_update(no_key=True).get(id=claim.workspace_id)
+def _lock(claim: WorkspaceDomain, request: Request | None) -> Workspace:
+    """Let nobody begin or end to require single sign-on, nor sign in by it, until the transaction is over. Raises
+    `NotFound`, `InsufficientPermissions` where the caller is no owner any more.
+    """
+    if request is not None:
+        return lock_caller(request, SSO_MANAGE).workspace
+    workspace = Workspace.objects.lock(claim.workspace_id)
+    if workspace is None:
+        raise NotFound()
+    return workspace
 
 
 def _apply_demand(workspace: Workspace) -> int:

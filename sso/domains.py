@@ -16,8 +16,11 @@ from rest_framework.serializers import ValidationError
 
 from accounts.audit import Action, record_for
 from accounts.emails import canonical_email
+from accounts.members import lock_caller
 from accounts.models import Workspace, WorkspaceDomain
 from accounts.principal import Principal
+from accounts.scopes import SSO_MANAGE
+from accounts.sso_requirement import domain_of
 from accounts.throttles import DOMAIN_CHECKS
 from spatialflow.api import read_id
 from spatialflow.errors import Conflict, NotFound
@@ -88,12 +91,6 @@ def canonical_domain(text: str) -> str:
     return domain
 
 
-def domain_of(email: str) -> str:
-    """Return the domain of a canonical address; of what is no address, nothing."""
-    _, at, domain = email.rpartition("@")
-    return domain if at else ""
-
-
 def covers(workspace_id: uuid.UUID, email: str) -> bool:
     """Return whether a canonical address lies in a proven domain of the workspace: in exactly that, in none below."""
     proven = WorkspaceDomain.objects.for_workspace(workspace_id).proven()
@@ -120,7 +117,7 @@ def add(request: Request, domain: str) -> WorkspaceDomain:
     """
     refuse_other_plans(request.auth.plan)
     with transaction.atomic():
-        workspace = _get_locked(request.auth.workspace_id)
+        workspace = _lock(request)
         if workspace.domains.filter(domain=domain).exists():
             raise DomainExists()
         return _claim(request, workspace, domain)
@@ -133,7 +130,7 @@ def set_primary(request: Request, domain: str) -> WorkspaceDomain:
     """
     refuse_other_plans(request.auth.plan)
     with transaction.atomic():
-        workspace = _get_locked(request.auth.workspace_id)
+        workspace = _lock(request)
         claim = workspace.domains.filter(domain=domain).first() or _claim(request, workspace, domain)
         _make_primary(claim)
     return claim
@@ -146,7 +143,7 @@ def make_primary(request: Request, domain_id: str) -> WorkspaceDomain:
     claim = get_domain(request.auth, domain_id)
     refuse_other_plans(request.auth.plan)
     with transaction.atomic():
-        _get_locked(request.auth.workspace_id)
+        _lock(request)
         claim.refresh_from_db()
         _make_primary(claim)
     return claim
@@ -180,7 +177,7 @@ def remove(request: Request, domain_id: str) -> None:
     """
     claim = get_domain(request.auth, domain_id)
     with transaction.atomic():
-        workspace = _get_locked(request.auth.workspace_id)
+        workspace = _lock(request)
         others = workspace.domains.exclude(id=claim.id)
         if workspace.requires_sso and claim.is_proven and not others.proven().exists():
             raise SsoNeedsDomain()
@@ -198,12 +195,11 @@ def remove(request: Request, domain_id: str) -> None:
         )
 
 
-def _get_locked(workspace_id: uuid.UUID) -> Workspace:
-    """Let the domains of a workspace change one after the other, and not while it begins to require them."""
-    workspace = Workspace.objects.select_for_update(no_key=True).filter(id=workspace_id).first()
-    if workspace is None:
-        raise NotFound()
-    return workspace
+def _lock(request: Request) -> Workspace:
+    """Let the domains of the caller's workspace change one after the other, not while it begins to require them, and
+    by nobody who is no owner any more. Return the workspace as it is now.
+    """
+    return lock_caller(request, SSO_MANAGE).workspace
 
 
 def _claim(request: Request, workspace: Workspace, domain: str) -> WorkspaceDomain:

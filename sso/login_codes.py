@@ -5,7 +5,9 @@ import hashlib
 import hmac
 import re
 import uuid
+from dataclasses import fields
 
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from rest_framework import status
 from rest_framework.request import Request
@@ -15,12 +17,14 @@ from accounts.devices import AccountChanged
 from accounts.login import InvalidOtp, OtpRequired, check_second_factor
 from accounts.models import Membership, User
 from accounts.principal import Client
+from accounts.sso_requirement import BY_SAML
 from accounts.tokens import TokenPair, issue
 from spatialflow.errors import ApiError
 from sso.login import method_of
 from sso.models import SECOND_FACTOR_PATIENCE, LoginCode
 from sso.saml_serving import find_by_name
 from sso.saml_sessions import ProviderSession, sign_in_member
+from sso.workspace_login import EntryRefused, hold_entry
 
 CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # SHA-256 in base64url
 KEPT = ("user_id", "workspace_id", "provider", "code_challenge", "client_state", "account_is_new", "begun_at")
@@ -83,21 +87,24 @@ def trade(
         raise _refused(row, client, VerifierMismatch())
     if not hmac.compare_digest(client_state.encode("utf-8", "surrogatepass"), row.client_state.encode()):
         raise _refused(row, client, ClientStateMismatch())
-    membership = (
-        Membership.objects.select_related("user", "workspace")
-        .filter(user_id=row.user_id, workspace_id=row.workspace_id)
-        .filter(user__is_active=True, workspace__suspended_at=None)
-        .first()
-    )
+    try:
+        if method_of(row.provider) == BY_SAML:
+            return _trade_of_workspace(row, client), row.account_is_new
+        membership = _membership_of(row)
+        _ask_for_factor(request, row, membership.user, otp)
+        return issue(membership, method_of(row.provider), client), row.account_is_new
+    except (AccountChanged, IntegrityError):
+        raise InvalidLoginCode() from None
+
+
+def _membership_of(row: LoginCode) -> Membership:
+    members = Membership.objects.select_related("user", "workspace").filter(user__is_active=True)
+    membership = members.filter(
+        user_id=row.user_id, workspace_id=row.workspace_id, workspace__suspended_at=None
+    ).first()
     if membership is None:
         raise InvalidLoginCode()
-    if method_of(row.provider) == "saml":
-        return _trade_of_workspace(row, membership, client), row.account_is_new
-    _ask_for_factor(request, row, membership.user, otp)
-    try:
-        return issue(membership, method_of(row.provider), client), row.account_is_new
-    except AccountChanged:
-        raise InvalidLoginCode() from None
+    return membership
 
 
 def _ask_for_factor(request: Request, row: LoginCode, user: User, otp: str | None) -> None:
@@ -113,14 +120,19 @@ def _ask_for_factor(request: Request, row: LoginCode, user: User, otp: str | Non
         raise
 
 
-def _trade_of_workspace(row: LoginCode, membership: Membership, client: Client) -> TokenPair:
+def _trade_of_workspace(row: LoginCode, client: Client) -> TokenPair:
     """Return the pair for what the workspace's own provider vouched for, if that still may and its session goes on."""
     provider = find_by_name(row.provider)
     has_ended = row.session_ends_at is not None and row.session_ends_at <= timezone.now()
     if provider is None or provider.workspace_id != row.workspace_id or has_ended:
         raise InvalidLoginCode()
-    session = ProviderSession(row.name_id, row.name_id_format, row.session_index, row.session_ends_at)
-    return sign_in_member(membership, provider, session, client)
+    session = ProviderSession(*(getattr(row, field.name) for field in fields(ProviderSession)))
+    try:
+        with transaction.atomic():
+            hold_entry(provider, row.domain)
+            return sign_in_member(_membership_of(row), provider, session, client)
+    except EntryRefused:
+        raise InvalidLoginCode() from None
 
 
 def forget_of_person(user_id: uuid.UUID) -> None:

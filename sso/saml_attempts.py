@@ -3,6 +3,7 @@
 import uuid
 from datetime import timedelta
 
+from django.db import IntegrityError
 from django.db.models import Q, TextField
 from django.db.models.functions import Cast
 from django.utils import timezone
@@ -21,10 +22,10 @@ def keep_attempt(
     workspace_id: uuid.UUID, provider: IdentityProvider | None, verdict: Verdict, *, is_test: bool = False
 ) -> SamlAttempt:
     """Keep what came of an answer, and let go of the oldest ones. Without a provider it is one that anybody can cause:
-    to no request of ours, and with no signature that holds.
+    to no request of ours, and with no signature that holds. Outside of any transaction.
     """
     failed = verdict.failed_check
-    attempt = SamlAttempt.objects.create(
+    attempt = SamlAttempt(
         workspace_id=workspace_id,
         provider=provider,
         is_test=is_test,
@@ -33,6 +34,11 @@ def keep_attempt(
         checks=[_as_json(check) for check in verdict.checks],
         attributes=_attributes(verdict),
     )
+    try:
+        attempt.save(force_insert=True)
+    except IntegrityError:  # the connection was deleted meanwhile, and then its attempts go on without it
+        attempt.provider = None
+        attempt.save(force_insert=True)
     _sweep(workspace_id, anybodys=provider is None)
     return attempt
 

@@ -9,7 +9,8 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from accounts.emails import canonical_email
-from sso.domains import covers, domain_of
+from accounts.sso_requirement import domain_of
+from sso.domains import covers
 from sso.login import Identity
 from sso.models import IdentityProvider, SpentToken
 from sso.saml.response import judge
@@ -22,14 +23,18 @@ MAX_NAME = 255
 
 @dataclass(frozen=True)
 class Findings:
-    """Every check that was made of an answer, and whom it names where all of them passed."""
+    """Every check that was made of an answer, and whom its verified assertion names."""
 
     verdict: Verdict
-    identity: Identity | None = None
+    named: Identity | None = None
+
+    @property
+    def identity(self) -> Identity | None:
+        """Whom the answer names, where all checks passed."""
+        return None if self.verdict.failed_check else self.named
 
     def and_then(self, *checks: Check) -> "Findings":
-        verdict = replace(self.verdict, checks=[*self.verdict.checks, *checks])
-        return Findings(verdict, None if verdict.failed_check else self.identity)
+        return replace(self, verdict=replace(self.verdict, checks=[*self.verdict.checks, *checks]))
 
 
 def examine(encoded: str, provider: IdentityProvider, request_id: str | None, *, is_test: bool = False) -> Findings:
@@ -49,7 +54,7 @@ def examine(encoded: str, provider: IdentityProvider, request_id: str | None, *,
     if email is None:
         return Findings(Verdict(checks, assertion))
     checks += _check_address(assertion, provider, email)
-    return Findings(Verdict(checks, assertion), _identity(assertion, provider, email)).and_then()
+    return Findings(Verdict(checks, assertion), _identity(assertion, provider, email))
 
 
 def _spend(assertion: Assertion, provider: IdentityProvider) -> Check:

@@ -13,9 +13,11 @@ from rest_framework.request import Request
 from social_django.models import UserSocialAuth
 
 from accounts.audit import Action, record, record_for
+from accounts.members import lock_caller
 from accounts.models import Workspace
 from accounts.operations import OPERATOR
 from accounts.principal import Principal
+from accounts.scopes import SSO_MANAGE
 from spatialflow.errors import Conflict, NotFound
 from sso.domains import set_primary
 from sso.mail_saml import tell_owners
@@ -59,12 +61,11 @@ def find_in(workspace_id: uuid.UUID, state: str) -> IdentityProvider:
     return found
 
 
-def lock_workspace(workspace_id: uuid.UUID) -> Workspace:
-    """Return the workspace, whose row orders all changes of its connections. Raises `NotFound`."""
-    workspace = Workspace.objects.select_for_update(no_key=True).filter(id=workspace_id).first()
-    if workspace is None:
-        raise NotFound()
-    return workspace
+def lock_own_workspace(request: Request) -> Workspace:
+    """Return the caller's workspace, whose row orders all changes of its connections, and the sign-ins by them. Raises
+    `NotFound`, `InsufficientPermissions` where the caller is no owner any more.
+    """
+    return lock_caller(request, SSO_MANAGE).workspace
 
 
 def put(request: Request, fields: dict[str, Any], state: str = State.SERVING) -> IdentityProvider:
@@ -80,9 +81,9 @@ def put_with_changes(
     request: Request, fields: dict[str, Any], state: str = State.SERVING
 ) -> tuple[IdentityProvider, dict[str, Any]]:
     """Do what `put` does, and return what changed as well."""
-    refuse_other_plans(request.auth.plan)
     with transaction.atomic():
-        workspace = lock_workspace(request.auth.workspace_id)
+        workspace = lock_own_workspace(request)
+        refuse_other_plans(workspace.plan)
         providers = IdentityProvider.objects.for_workspace(workspace.id)
         provider = providers.filter(state=state).first() or _begin(workspace, state)
         _cover(request, fields)
@@ -103,11 +104,12 @@ def patch(request: Request, fields: dict[str, Any], state: str = State.SERVING) 
     What only switches off is let through on every plan. Raises `NotFound`, `PlanRequired`, `SsoIsRequired`, what
     `set_required` and `set_primary` raise, and the 422 of `entity_id`.
     """
-    if not all(name in SWITCHES and value is False for name, value in fields.items()):
-        refuse_other_plans(request.auth.plan)
+    only_switches_off = all(name in SWITCHES and value is False for name, value in fields.items())
     wanted = fields.pop("is_required", None)
     with transaction.atomic():
-        workspace = lock_workspace(request.auth.workspace_id)
+        workspace = lock_own_workspace(request)
+        if not only_switches_off:
+            refuse_other_plans(workspace.plan)
         provider = find_in(workspace.id, state)
         if wanted is False:
             set_required(request, workspace, provider, wanted)
@@ -213,7 +215,7 @@ def delete(request: Request, state: str = State.SERVING) -> None:
     end, and its people sign in by what they have here. Raises `NotFound`, `SsoIsRequired`.
     """
     with transaction.atomic():
-        workspace = lock_workspace(request.auth.workspace_id)
+        workspace = lock_own_workspace(request)
         provider = find_in(workspace.id, state)
         if state == State.SERVING and workspace.requires_sso:
             raise SsoIsRequired()

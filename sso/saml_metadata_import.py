@@ -15,7 +15,7 @@ from sso.outbound import DocumentNotReadable, fetch_document
 from sso.saml.certificates import MAX_CERTIFICATES, describe
 from sso.saml.metadata import UnusableMetadata, read_provider_metadata
 from sso.saml_addresses import refuse_unusable_entity_id, refuse_unusable_url
-from sso.saml_config import SsoIsRequired, lock_workspace, put_with_changes, store
+from sso.saml_config import SsoIsRequired, put_with_changes, store
 from sso.saml_plan import refuse_other_plans
 
 MAX_PROBLEM = 300
@@ -94,9 +94,9 @@ def reread(provider: IdentityProvider) -> None:
 
 @transaction.atomic
 def _take_over(provider: IdentityProvider, fields: dict[str, Any]) -> None:
-    workspace = lock_workspace(provider.workspace_id)
+    workspace = Workspace.objects.lock(provider.workspace_id)
     current = IdentityProvider.objects.select_for_update().filter(id=provider.id).first()
-    if current is None or current.metadata_url != provider.metadata_url:
+    if workspace is None or current is None or current.metadata_url != provider.metadata_url:
         return  # changed by an owner while we read
     if fields["entity_id"] != current.entity_id:
         raise EntityChanged()

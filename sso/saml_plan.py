@@ -2,9 +2,10 @@
 
 from rest_framework import status
 
+from accounts.sso_requirement import SSO_PLANS
 from spatialflow.errors import ApiError
 
-SAML_PLANS = frozenset({"business", "enterprise"})
+SAML_PLANS = frozenset(SSO_PLANS)
 
 
 class PlanRequired(ApiError):

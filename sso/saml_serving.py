@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 
 from accounts.models import WorkspaceDomain
+from accounts.sso_requirement import domain_of
 from spatialflow.errors import NotFound
-from sso.domains import domain_of
 from sso.models import IdentityProvider
 from sso.saml_plan import SAML_PLANS, refuse_other_plans
 

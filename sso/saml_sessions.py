@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
 from rest_framework import status
 
 from accounts.models import Membership, SignIn
 from accounts.principal import Client
+from accounts.sso_requirement import BY_SAML
 from accounts.tokens import RefreshToken, TokenPair, issue
 from spatialflow.errors import ApiError
 from sso.models import IdentityProvider, LoginCode, SamlSession, SpentToken, digest
@@ -29,18 +29,23 @@ class SessionEnded(ApiError):
 
 @dataclass(frozen=True)
 class ProviderSession:
-    """The session at the provider, in its own words, and when it ends there."""
+    """The session at the provider, in its own words, and when it ends there; and the domain of the address it named."""
 
+    domain: str
     name_id: str
     name_id_format: str
     session_index: str
     session_ends_at: datetime | None
 
     @classmethod
-    def of(cls, assertion: Assertion) -> "ProviderSession":
-        """Return the session of an assertion. An index that is too long to keep is none: cut, it would name another."""
+    def of(cls, assertion: Assertion, domain: str) -> "ProviderSession":
+        """Return the session of an assertion about somebody of a mail domain.
+
+        An index that is too long to keep is none: cut, it would name another.
+        """
         is_kept = len(assertion.session_index) <= MAX_INDEX
         return cls(
+            domain,
             assertion.name_id,
             assertion.name_id_format[:MAX_FORMAT],
             assertion.session_index if is_kept else "",
@@ -53,29 +58,28 @@ def sign_in_member(
 ) -> TokenPair:
     """Sign a member in, no longer than their session at the provider lasts (SessionNotOnOrAfter, SAML core 2.7.2).
 
-    Raises `AccountChanged`; `SessionEnded` where the provider has just ended that session (core 3.7.3.1).
+    Within the transaction of `hold_entry`. Raises `AccountChanged`; `SessionEnded` where the provider has just ended
+    that session (core 3.7.3.1).
     """
-    with transaction.atomic():
-        pair = issue(membership, "saml", client, ends_by=session.session_ends_at)
-        sign_in_id = RefreshToken.read(pair.refresh_token).sid
-        SamlSession.objects.create(
-            sign_in_id=sign_in_id,
-            provider=provider,
-            name_id=session.name_id,
-            name_id_format=session.name_id_format,
-            session_index=session.session_index,
-        )
-    # Asked behind the commit, and noted before a logout looks for sign-ins: one of the two sees the other.
     if _was_ended(provider, session):
-        SignIn.objects.filter(id=sign_in_id).revoke(ENDED)
         raise SessionEnded()
+    pair = issue(membership, BY_SAML, client, ends_by=session.session_ends_at)
+    SamlSession.objects.create(
+        sign_in_id=RefreshToken.read(pair.refresh_token).sid,
+        provider=provider,
+        domain=session.domain,
+        name_id=session.name_id,
+        name_id_format=session.name_id_format,
+        session_index=session.session_index,
+    )
     return pair
 
 
 def refuse_late_sign_ins(providers: Sequence[IdentityProvider], name_id: str, session_indexes: Sequence[str]) -> None:
     """Note that sessions at a provider have ended, so that what it said of them before begins no sign-in any more.
 
-    Outside of any transaction, and before `end_sessions`.
+    Outside of any transaction, and before `end_sessions` under the workspace's lock: a sign-in that did not see this
+    note is over by then, and ends.
     """
     for provider in providers:
         for index in session_indexes:

@@ -10,11 +10,15 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from accounts.audit import Action, record
+from django.db import IntegrityError, transaction
+
+from accounts.audit import NOBODY, Action, record
 from accounts.models import Workspace
 from accounts.principal import Client
+from accounts.sso_requirement import domain_of
 from spatialflow.errors import ApiError, NotFound
 from sso.destinations import Arrival, InvalidDestination, read_deeplink, read_destination, told
+from sso.login import ChangedMeanwhile, Entry, Identity
 from sso.login_codes import refuse_unusable_challenge
 from sso.models import IdentityProvider, LoginCode, SamlAttempt, SamlRequest, SamlTest, digest
 from sso.saml.request import authn_request_url
@@ -24,7 +28,7 @@ from sso.saml_attempts import keep_attempt
 from sso.saml_checks import Findings, examine
 from sso.saml_serving import SLUG, find_serving, why_not_serving
 from sso.saml_sessions import ProviderSession, sign_in_member
-from sso.workspace_login import EntryRefused, enter_workspace, refuse_entry
+from sso.workspace_login import EntryRefused, enter_workspace, find_named, hold_entry, refuse_entry
 
 logger = logging.getLogger(__name__)
 
@@ -214,14 +218,22 @@ def _sign_in(
     identity, assertion = findings.identity, findings.verdict.assertion
     if identity is None or assertion is None:
         return None, findings
-    session = ProviderSession.of(assertion)
+    session = ProviderSession.of(assertion, domain_of(identity.email or ""))
     try:
-        entry = enter_workspace(identity, provider, client, may_bind=round_trip is not None)
-        if round_trip is None or round_trip.intent == SamlRequest.Intent.BROWSER:
+        with transaction.atomic():
+            hold_entry(provider, session.domain)
+            entry = enter_workspace(identity, provider, client, may_bind=round_trip is not None)
+            if round_trip is not None and round_trip.intent == SamlRequest.Intent.CLIENT:
+                return _end_in_code(round_trip, entry, identity, session), findings
             pair = sign_in_member(entry.membership, provider, session, client)
             return Arrival(told(round_trip.next if round_trip else landing), pair), findings
     except ApiError as refusal:
         return None, findings.and_then(*_as_checks(refusal))
+    except IntegrityError:  # the account was deleted meanwhile
+        return None, findings.and_then(*_as_checks(ChangedMeanwhile()))
+
+
+def _end_in_code(round_trip: SamlRequest, entry: Entry, identity: Identity, session: ProviderSession) -> Arrival:
     code = LoginCode.objects.issue(
         user_id=entry.membership.user_id,
         workspace_id=entry.membership.workspace_id,
@@ -231,7 +243,7 @@ def _sign_in(
         account_is_new=entry.created,
         **vars(session),
     )
-    return Arrival(told(round_trip.next, code=code, state=round_trip.client_state)), findings
+    return Arrival(told(round_trip.next, code=code, state=round_trip.client_state))
 
 
 def _as_checks(refusal: ApiError) -> list[Check]:
@@ -267,7 +279,9 @@ def _finish_test(round_trip: SamlRequest, findings: Findings, client: Client) ->
 
 
 def _keep_refusal(provider: IdentityProvider, findings: Findings, client: Client) -> SamlAttempt:
-    """Keep what was refused, and append it to the trail: without anything that only an unverified answer says."""
+    """Keep what was refused, and append it to the trail: with the member that a verified assertion names, without
+    anything that only an unverified one says.
+    """
     attempt = keep_attempt(provider.workspace_id, provider, findings.verdict)
     logger.info("%s: sign-in refused from %s: %s", provider.provider_name, client.ip, attempt.failed_check)
     record(
@@ -275,6 +289,7 @@ def _keep_refusal(provider: IdentityProvider, findings: Findings, client: Client
         client,
         "An answer of the workspace's identity provider was refused.",
         workspace_id=provider.workspace_id,
+        target=find_named(findings.named, provider.workspace_id) if findings.named else NOBODY,
         resource=("identity_provider", provider.id),
         changes={
             "provider": provider.provider_name,

@@ -11,7 +11,7 @@ from accounts.audit import Action
 from spatialflow.errors import Conflict
 from sso.mail_saml import tell_owners
 from sso.models import IdentityProvider
-from sso.saml_config import SsoIsRequired, find_in, forget, is_recovering, lock_workspace, record_change
+from sso.saml_config import SsoIsRequired, find_in, forget, is_recovering, lock_own_workspace, record_change
 from sso.saml_plan import refuse_other_plans
 
 State = IdentityProvider.State
@@ -30,9 +30,9 @@ def promote(request: Request) -> IdentityProvider:
 
     Returns the connection that serves now. Raises `NotFound` where none is staged, `PlanRequired`, `StagedNotTested`.
     """
-    refuse_other_plans(request.auth.plan)
     with transaction.atomic():
-        workspace = lock_workspace(request.auth.workspace_id)
+        workspace = lock_own_workspace(request)
+        refuse_other_plans(workspace.plan)
         staged = find_in(workspace.id, State.STAGED)
         if staged.tested_at is None:
             raise StagedNotTested()
@@ -49,9 +49,9 @@ def roll_back(request: Request) -> IdentityProvider:
     Returns the connection that serves now. Raises `NotFound` where none is kept, `PlanRequired`, and where the former
     one was never seen to work or is switched off while single sign-on is required, `SsoIsRequired`.
     """
-    refuse_other_plans(request.auth.plan)
     with transaction.atomic():
-        workspace = lock_workspace(request.auth.workspace_id)
+        workspace = lock_own_workspace(request)
+        refuse_other_plans(workspace.plan)
         former = find_in(workspace.id, State.FORMER)
         replaced = IdentityProvider.objects.for_workspace(workspace.id).filter(state=State.SERVING).first()
         is_known_to_work = former.is_enabled and (former.tested_at is not None or is_recovering(request))

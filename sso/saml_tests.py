@@ -18,7 +18,7 @@ from spatialflow.errors import NotFound
 from sso.destinations import read_destination
 from sso.models import IdentityProvider, SamlAttempt, SamlTest
 from sso.saml import service_provider
-from sso.saml_config import find, record_change
+from sso.saml_config import find_in, lock_own_workspace, record_change
 from sso.saml_plan import refuse_other_plans
 
 
@@ -29,9 +29,10 @@ def begin_test(request: Request, *, staged: bool = False, destination: str = "")
 
     Raises `PlanRequired`, `NotFound`, `InvalidDestination`.
     """
-    refuse_other_plans(request.auth.plan)
     read_destination(destination)
-    provider = find(request.auth, IdentityProvider.State.STAGED if staged else IdentityProvider.State.SERVING)
+    workspace = lock_own_workspace(request)
+    refuse_other_plans(workspace.plan)
+    provider = find_in(workspace.id, IdentityProvider.State.STAGED if staged else IdentityProvider.State.SERVING)
     ticket = SamlTest.objects.issue(provider=provider, next=destination)
     changes = {"entity_id": provider.entity_id, "state": provider.state}
     record_change(request, provider.workspace_id, Action.SSO_TESTED, "A test of a SAML connection was begun.", changes)

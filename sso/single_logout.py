@@ -113,6 +113,7 @@ def _obey(workspace: Workspace, message: LogoutMessage, client: Client) -> str:
         raise _refused(workspace, made, client)
     refuse_late_sign_ins(spoken_for, message.name_id, message.session_indexes)
     with transaction.atomic():
+        Workspace.objects.lock(workspace.id)  # a sign-in of that session that is under way comes before
         ended = end_sessions(spoken_for, message.name_id, message.session_indexes)
         _record_end(provider, ended, client)
     return logout_response_url(message, provider)

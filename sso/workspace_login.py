@@ -7,6 +7,7 @@ nobody has proven to own is not handed over. Once somebody was removed from the 
 them in again.
 """
 
+import uuid
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
@@ -15,15 +16,16 @@ from django.utils import timezone
 from rest_framework import status
 from social_django.models import UserSocialAuth
 
-from accounts.audit import Action, Person, record
+from accounts.audit import NOBODY, Action, Person, record
 from accounts.invitations import AccountAppeared, NotPending, accept_for_user
-from accounts.models import Invitation, Membership, User
+from accounts.models import Invitation, Membership, User, Workspace, WorkspaceDomain
 from accounts.outbox import enqueue
 from accounts.principal import Client
 from accounts.scopes import Role
 from spatialflow.errors import ApiError
 from sso.login import Entry, Identity, bind, find_bound
 from sso.models import IdentityProvider
+from sso.saml_serving import why_not_serving
 
 
 class EntryRefused(ApiError):
@@ -70,6 +72,18 @@ class NeverSignedIn(EntryRefused):
     default_code = "never_signed_in"
 
 
+class ConnectionChanged(EntryRefused):
+    check = "connection"
+    default_detail = "The connection must stay in service until the person is in; it was changed meanwhile."
+    default_code = "connection_changed"
+
+
+class DomainLost(EntryRefused):
+    check = "domain"
+    default_detail = "The domain must stay proven until the person is in; its proof ended meanwhile."
+    default_code = "domain_lost"
+
+
 class NotAMember(EntryRefused):
     check = "membership"
     default_detail = (
@@ -88,12 +102,36 @@ class Admission:
     invitation: Invitation | None
 
 
+def hold_entry(provider: IdentityProvider, domain: str) -> None:
+    """Keep the way in of people of a mail domain open until the caller's transaction ends, or raise the `EntryRefused`
+    that says why it is shut.
+
+    The first lock of that transaction. Whoever takes the domain away, changes the connection, the plan or the members
+    locks the workspace's row, too: so they come before, and this sees it, or find what came of the sign-in.
+    """
+    Workspace.objects.lock(provider.workspace_id)
+    current = IdentityProvider.objects.select_related("workspace").filter(id=provider.id).first()
+    if current is None or why_not_serving(current, is_test=False):
+        raise ConnectionChanged()
+    proven = WorkspaceDomain.objects.for_workspace(provider.workspace_id).proven()
+    if not proven.filter(domain=domain).exists():
+        raise DomainLost()
+
+
+def find_named(identity: Identity, workspace_id: uuid.UUID) -> Person:
+    """Return the member that a verified identity points at, whether it lets them in or not; nobody for any other."""
+    user = find_bound(identity) or User.objects.filter(email=identity.email).first()
+    if user is None or not Membership.objects.filter(user=user, workspace_id=workspace_id).exists():
+        return NOBODY
+    return Person(user.id, user.email)
+
+
 def enter_workspace(identity: Identity, provider: IdentityProvider, client: Client, *, may_bind: bool = True) -> Entry:
     """Return the membership, in the provider's workspace, that an identity opens; do not sign in.
 
-    The address must lie in a domain that the workspace has proven. Makes the account and the membership, spends the
-    invitation and binds the identity where that is due: all of it or nothing. Without `may_bind` only an identity that
-    is bound comes in. Raises an `EntryRefused`.
+    The address must lie in a domain that the workspace has proven, which `hold_entry` makes sure of. Makes the account
+    and the membership, spends the invitation and binds the identity where that is due: all of it or nothing. Without
+    `may_bind` only an identity that is bound comes in. Raises an `EntryRefused`.
     """
 
     def attempt() -> Entry:

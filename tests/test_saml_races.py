@@ -1,29 +1,34 @@
 """Sign-ins by a workspace's identity provider at the same moment, at the running service."""
 
 from collections import Counter
+from collections.abc import Callable
 from http.client import HTTPConnection
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
+from django.core.management import call_command
+from django.db import connection as database
 from rest_framework.test import APIClient
 from social_django.models import UserSocialAuth
 
-from accounts.models import AuditEvent, Invitation, Membership, SignIn, User
-from sso.models import IdentityProvider, SamlAttempt, SpentToken
-from tests.support.oauth import FORM
-from tests.support.race import at_once
+from accounts.models import AuditEvent, Invitation, Membership, SignIn, User, WorkspaceDomain
+from sso.models import IdentityProvider, LoginCode, SamlAttempt, SpentToken
+from tests.support.cast import Actor
+from tests.support.oauth import CHALLENGED, CLIENT_STATE, FORM, VERIFIER
+from tests.support.race import at_once, call
 from tests.support.saml_idp import SamlIdp
-from tests.support.saml_steps import initiate, sign_in
+from tests.support.saml_steps import get_code, initiate, sign_in
 from tests.test_saml_members import DAVE, invite
 
 pytest_plugins = ["tests.support.saml_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def begun(count: int) -> list[tuple[str, str]]:
+def begun(count: int, **query: str) -> list[tuple[str, str]]:
     """Return that many round trips, each of a browser of its own: the provider's address, and the browser's cookie."""
     browsers = [APIClient() for _ in range(count)]
-    return [(initiate(browser), browser.cookies["spatialflow_sso"].value) for browser in browsers]
+    return [(initiate(browser, **query), browser.cookies["spatialflow_sso"].value) for browser in browsers]
 
 
 def bring(server: str, answer: str, cookie: str = "") -> tuple[int, str, bool]:
@@ -96,3 +101,99 @@ def test_first_sign_ins_of_one_person_all_come_in(server, bob, acme, idp: SamlId
     assert not Invitation.objects.pending().exists()
     made = AuditEvent.objects.filter(action__in=["account.signed_up", "account.identity_linked"])
     assert made.count() == 1
+
+
+# An end among sign-ins that are under way
+
+
+CALLERS = 12
+CONFIG = "/api/v1/workspaces/saml-config"
+
+
+def among_sign_ins(server: str, idp: SamlIdp, end: Callable[[], int], begun_with: dict[str, str]) -> list[str]:
+    """Bring answers about bob while `end` happens; return what each browser was told besides the place."""
+    answers = [(idp.respond(url), cookie) for url, cookie in begun(CALLERS, **begun_with)]
+
+    def act(index: int) -> str:
+        if index == CALLERS // 2:
+            assert end() in (0, 200, 204)
+            return "ended"
+        status, location, _ = bring(server, *answers[index])
+        assert status in (302, 404), location
+        return urlsplit(location).query
+
+    return at_once(CALLERS, act)
+
+
+def by_owner(server: str, alice: Actor, method: str, path: str, body: Any = None) -> int:
+    return call(server, method, path, body, {"Authorization": f"Bearer {alice.pair.access_token}"}).status
+
+
+def by_operator(*command: str) -> int:
+    try:
+        call_command(*command)
+    finally:
+        database.close()
+    return 0
+
+
+@pytest.mark.parametrize("query", [{}, CHALLENGED])
+@pytest.mark.parametrize("attempt", range(4))
+def test_who_comes_while_the_domain_is_removed_is_not_signed_in(server, alice, bob, idp, connection, query, attempt):
+    domain = WorkspaceDomain.objects.get()
+
+    said = among_sign_ins(
+        server, idp, lambda: by_owner(server, alice, "DELETE", f"/api/v1/workspaces/domains/{domain.id}"), query
+    )
+
+    assert len(said) == CALLERS
+    assert not SignIn.objects.live().filter(method="saml").exists() and not LoginCode.objects.exists()
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_a_code_traded_while_the_domain_is_removed_signs_nobody_in(server, alice, bob, idp, connection, attempt):
+    domain = WorkspaceDomain.objects.get()
+    codes = [get_code(APIClient(), idp) for _ in range(CALLERS)]
+
+    def act(index: int) -> int:
+        if index == CALLERS // 2:
+            return by_owner(server, alice, "DELETE", f"/api/v1/workspaces/domains/{domain.id}")
+        body = {"code": codes[index], "code_verifier": VERIFIER, "state": CLIENT_STATE}
+        return call(server, "POST", "/api/v1/auth/sso/exchange", body).status
+
+    assert set(at_once(CALLERS, act)) <= {200, 204, 401}
+    assert not SignIn.objects.live().filter(method="saml").exists()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda server, alice: by_owner(server, alice, "PATCH", CONFIG, {"is_enabled": False}),
+        lambda server, alice: by_owner(server, alice, "DELETE", CONFIG),
+        lambda *_: by_operator("set_plan", "acme", "team"),
+    ],
+    ids=["disabled", "deleted", "plan"],
+)
+@pytest.mark.parametrize("query", [{}, CHALLENGED])
+def test_nobody_comes_in_behind_the_end_of_the_connection(server, alice, bob, idp, connection, end, query):
+    sign_in(APIClient(), idp)  # so that no other event comes with bob's first sign-in
+
+    among_sign_ins(server, idp, lambda: end(server, alice), query)
+
+    ended = AuditEvent.objects.get(action__in=["sso.configured", "sso.deleted", "workspace.updated"]).sequence
+    assert not AuditEvent.objects.filter(action="auth.signed_in", sequence__gt=ended, actor_id=bob.user.id).exists()
+    if not query:
+        before = AuditEvent.objects.filter(action="auth.signed_in", description="Signed in by saml.")
+        assert SignIn.objects.live().filter(method="saml").count() == before.filter(sequence__lt=ended).count()
+
+
+@pytest.mark.parametrize("query", [{}, CHALLENGED])
+def test_a_member_who_is_removed_meanwhile_stays_out_although_invited_anew(
+    server, acme, alice, bob, idp, connection, query
+):
+    among_sign_ins(
+        server, idp, lambda: by_owner(server, alice, "DELETE", f"/api/v1/workspaces/members/{bob.user.id}"), query
+    )
+
+    Membership.objects.create(user=bob.user, workspace=acme, role="member")
+    assert not SignIn.objects.live().filter(method="saml").exists()

@@ -15,6 +15,12 @@ ROLE_CHOICES = [(role.value, role.value) for role in Role]
 
 
 class WorkspaceManager(models.Manager["Workspace"]):
+    def lock(self, workspace_id: uuid.UUID) -> "Workspace | None":
+        """Return the workspace as it is now. Until the caller's transaction ends nobody else gets its row, which orders
+        changes of members and of single sign-on, and the sign-ins by that. Before any other row.
+        """
+        return self.select_for_update(no_key=True).filter(id=workspace_id).first()
+
     def free_slug(self, name: str) -> str:
         """Return an unused slug for `name`; a random ending where the plain one is taken or empty."""
         base = slugify(name)[:40] or "workspace"

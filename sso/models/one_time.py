@@ -106,7 +106,9 @@ class LoginCode(OneTimeRow):
     client_state = models.CharField(max_length=500, blank=True)
     account_is_new = models.BooleanField(default=False)
     begun_at = models.DateTimeField(default=timezone.now)  # of the first of the codes that a second factor was asked by
-    # Of a sign-in by a workspace's own provider: for its single logout, and the moment when the provider ends it.
+    # Of a sign-in by a workspace's own provider: the mail domain by which it came, which has to stay proven; for its
+    # single logout; and the moment when the provider ends it.
+    domain = models.CharField(max_length=253, blank=True)
     name_id = models.CharField(max_length=254, blank=True)
     name_id_format = models.CharField(max_length=200, blank=True)
     session_index = models.CharField(max_length=500, blank=True)

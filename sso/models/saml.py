@@ -99,10 +99,11 @@ class SamlKeyPair(models.Model):
 
 
 class SamlSession(models.Model):
-    """What single logout needs of one sign-in by an identity provider."""
+    """What one sign-in by an identity provider came by: for single logout, and for the end of a domain's proof."""
 
     sign_in = models.OneToOneField(SignIn, models.CASCADE, related_name="saml_session")
     provider = models.ForeignKey(IdentityProvider, models.CASCADE, related_name="+")
+    domain = models.CharField(max_length=253, blank=True)  # of the address that the provider named
     name_id = models.CharField(max_length=254)
     name_id_format = models.CharField(max_length=200, blank=True)
     session_index = models.CharField(max_length=500, blank=True)
