@@ -36,6 +36,10 @@ class OneTimeManager(models.Manager["OneTimeRow"]):
         self.create(digest=digest(raw), expires_at=timezone.now() + self.model.lifetime, **fields)
         return raw
 
+    def is_open(self, raw: str) -> bool:
+        """Return whether there is an unexpired row of a secret; `consume` is what decides."""
+        return self.filter(digest=digest(raw), expires_at__gt=timezone.now()).exists()
+
     def consume(self, raw: str) -> Any:
         """Return the unexpired row of a secret, or None. The row is gone from the database on every path.
 
@@ -167,6 +171,10 @@ class ProviderNonce(OneTimeRow):
 
 
 class SpentTokenManager(models.Manager["SpentToken"]):
+    def is_spent(self, provider: str, signed_part: str) -> bool:
+        """Return whether a provider's token was presented before; `spend` is what decides."""
+        return self.filter(provider=provider, digest=digest(signed_part)).exists()
+
     def spend(self, provider: str, signed_part: str, lifetime: timedelta) -> bool:
         """Return whether this is the first time that a provider's token is presented; remember it for `lifetime`.
 
