@@ -25,7 +25,7 @@ from accounts.principal import Client
 from accounts.sso_requirement import BOUND_METHODS, refuse_where_required
 from accounts.switching import BoundToWorkspace
 from accounts.throttles import LOGIN_BY_EMAIL, charge_email
-from accounts.tokens import TokenPair, issue
+from accounts.tokens import InvalidToken, TokenPair, issue
 from spatialflow.api import read_id
 from spatialflow.errors import ApiError, NotFound
 
@@ -91,7 +91,8 @@ def accept_by_link(
     """Spend the invitation of a link and return a token pair in its workspace.
 
     Raises `NotFound`, `NotPending`, `InviteEmailMismatch`, `SsoRequired`, `PasswordRequired`, `WrongPassword`,
-    `SignInRequired`, `BoundToWorkspace`, `Throttled`, the 422 for a weak password, and what `accept_for_user` raises.
+    `SignInRequired`, `BoundToWorkspace`, `InvalidToken`, `AccountChanged`, `Throttled`, the 422 for a weak password,
+    and what `accept_for_user` raises.
     """
     invitation, client = find_open(invite_id, token), Client.of(request)
     if request.auth is not None and request.auth.email != invitation.email:
@@ -106,8 +107,9 @@ def accept_by_link(
     find_open(invite_id, token)  # who lost a race to the first acceptance hears of that, not of a password
     proof = _prove(request, user, password, invitation)
     with transaction.atomic():
-        membership, _ = accept_for_user(invitation, user, client)
-        return issue(_as_now(membership), proof.method, client, ends_by=proof.ends_by)
+        membership, _ = accept_for_user(invitation, user, client)  # from here on the user's row is ours
+        _refuse_ended_proof(request)
+        return issue(_as_proven(membership, user), proof.method, client, ends_by=proof.ends_by)
 
 
 def _is_untouched(user: User) -> bool:
@@ -179,6 +181,23 @@ def _record_refusal(user: User, client: Client) -> None:
         resource=("user", user.id),
         status_code=WrongPassword.status_code,
     )
+
+
+def _refuse_ended_proof(request: Request) -> None:
+    """Raise `InvalidToken` where the sign-in that the caller came by has ended since it was authenticated: whoever ends
+    sign-ins of a person locks their row first, so they come before, or after and end the new one, too.
+    """
+    if request.auth is not None and not SignIn.objects.live().filter(id=request.auth.credential_id).exists():
+        raise InvalidToken()
+
+
+def _as_proven(membership: Membership, user: User) -> Membership:
+    """Return the membership as it is stored now, its user as they were when they proved who they are: where password or
+    second factor were replaced since, no sign-in comes of it (accounts/devices.py).
+    """
+    membership = _as_now(membership)
+    membership.user.password, membership.user.totp_confirmed_at = user.password, user.totp_confirmed_at
+    return membership
 
 
 def _as_now(membership: Membership) -> Membership:

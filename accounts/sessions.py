@@ -9,7 +9,7 @@ from rest_framework.request import Request
 
 from accounts.audit import Action, record_for
 from accounts.hooks import sign_ins_ended
-from accounts.models import CredentialUsage, SignIn
+from accounts.models import CredentialUsage, SignIn, User
 from accounts.models.sign_in import SignInQuerySet
 from accounts.tokens import AccessToken, TokenPair
 from spatialflow.api import read_id
@@ -44,10 +44,18 @@ def _own(request: Request) -> SignInQuerySet:
     return own.filter(workspace_id=request.auth.workspace_id) if request.auth.is_confined else own
 
 
+def _lock_person(request: Request) -> None:
+    """Let a sign-in that an invitation or another proof of this person is about to begin come before, and end as well,
+    or after, and see that its proof has ended.
+    """
+    list(User.objects.select_for_update(no_key=True).filter(id=request.auth.user_id).values_list("id"))
+
+
 @transaction.atomic
 def end(request: Request, session_id: str) -> None:
     """End one of the caller's sign-ins, be it the current one. Raises `NotFound`, alike for absent and foreign ones."""
     identifier = read_id(session_id)
+    _lock_person(request)
     if not _own(request).filter(id=identifier).revoke("ended_by_user"):
         raise NotFound()
     record_for(request, Action.SESSION_REVOKED, "Session ended by its user.", resource=("session", identifier))
@@ -56,6 +64,7 @@ def end(request: Request, session_id: str) -> None:
 @transaction.atomic
 def end_others(request: Request) -> int:
     """End all sign-ins of the caller but the current one, and return how many there were."""
+    _lock_person(request)
     sign_ins_ended.run(request.auth.user_id)
     ended = _own(request).exclude(id=request.auth.credential_id).revoke("ended_by_user")
     record_for(request, Action.SESSIONS_REVOKED, "All other sessions ended.", changes={"sign_ins_ended": ended})
@@ -70,6 +79,7 @@ def drop_confirming(pair: TokenPair) -> None:
 @transaction.atomic
 def sign_out(request: Request) -> None:
     """End all sign-ins of the caller, the current one too."""
+    _lock_person(request)
     sign_ins_ended.run(request.auth.user_id)
     ended = _own(request).revoke("logout")
     record_for(request, Action.SIGNED_OUT, "Signed out everywhere.", changes={"sign_ins_ended": ended})

@@ -51,6 +51,11 @@ class Signed:
     signed_part: str
     max_age_seconds: int
 
+    def refuse_spent(self) -> None:
+        """Raise `InvalidIdToken` where it was used before, and leave it as it is."""
+        if SpentToken.objects.is_spent(self.provider.name, self.signed_part):
+            raise refusal(self.provider, "it was used before")
+
     def spend(self) -> None:
         """Let it never work again, for as long as it could. Raises `InvalidIdToken` where it was spent before."""
         lifetime = timedelta(seconds=self.max_age_seconds + 3 * SKEW_SECONDS)

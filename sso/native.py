@@ -23,6 +23,8 @@ from sso.models import ProviderNonce
 from sso.outbound import place_to_wait
 from sso.providers import APPLE, GOOGLE, native_provider
 
+UNKNOWN_NONCE = "its nonce is unknown, expired or spent"
+
 
 @dataclass(frozen=True)
 class InvitationLink:
@@ -46,6 +48,7 @@ def sign_in_with_google(
     token = verify(native_provider(GOOGLE), raw_id_token)
     identity, invitation = token.identity(), link.find()
     account = refuse_hopeless(identity, client, Terms(invitation))
+    token.refuse_spent()  # before a code of the second factor is: it would be lost, or guessed by a token of a log
     shown_factor = _ask_for_factor(request, account, otp)
     token.spend()
     return sign_in(identity, client, Terms(invitation, shown_factor=shown_factor))
@@ -90,10 +93,13 @@ def sign_in_with_apple(
     _refuse_foreign_nonce(token, given.nonce)
     identity, invitation = token.identity(given.name), link.find()
     account = refuse_hopeless(identity, client, Terms(invitation, may_create))
+    token.refuse_spent()
+    if not ProviderNonce.objects.is_open(given.nonce):
+        raise refusal(token.provider, UNKNOWN_NONCE)
     with place_to_wait():  # at Apple, further down: taken while nothing is spent yet
         shown_factor = _ask_for_factor(request, account, otp)
         if ProviderNonce.objects.consume(given.nonce) is None:
-            raise refusal(token.provider, "its nonce is unknown, expired or spent")
+            raise refusal(token.provider, UNKNOWN_NONCE)
         token.spend()
         refresh_token = exchange_code(given.code, token.client_id, identity.subject)
     entry, pair = sign_in(identity, client, Terms(invitation, may_create, shown_factor))

@@ -252,3 +252,17 @@ def test_a_workspace_demands_it_of_people_from_google_and_apple_too(anyone: APIC
 
     User.objects.filter(id=bob.user.id).update(totp_confirmed_at=bob.user.created_at)
     assert {bearer(pair["access_token"]).get("/api/v1/geofences/").status_code for pair in pairs} == {200}
+
+
+@pytest.mark.parametrize("path", [GOOGLE, APPLE])
+def test_what_an_app_has_used_before_spends_no_code(anyone: APIClient, provider: Issuer, alice: Actor, path: str):
+    secret, recovery_codes = enrol(alice)
+    body = bodies(anyone, provider, "alice@acme.test")[path]
+    assert anyone.post(path, body | {"otp": code(secret)}, format="json").status_code == 200
+
+    again = anyone.post(path, body | {"otp": recovery_codes[0]}, format="json")
+    unasked = anyone.post(path, body, format="json")
+
+    assert (again.status_code, again.json()["error_code"]) == (401, "invalid_identity_token")
+    assert unasked.content == again.content
+    assert RecoveryCode.objects.filter(user=alice.user).count() == len(recovery_codes)
