@@ -25,7 +25,7 @@ from sso.login_codes import challenge_of
 from sso.saml_serving import Method
 
 PATIENCE = 5 * 60  # seconds between the password and the code of the second factor
-LONGEST_SECRET = 500  # characters: a cookie holds no more than a few of them
+LONGEST_SECRET = 100  # characters; ours have 43. A browser drops a session of more than 4,096 bytes in all
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@ that wants to be markup, and what no form of ours would send.
 """
 
 import re
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -155,6 +156,41 @@ def test_a_made_up_session_is_nobody(cookie: str, db: None):
     client.cookies[settings.SESSION_COOKIE_NAME] = cookie
 
     assert client.get(PROFILE).status_code == 302
+
+
+def test_nothing_of_a_prepared_session_outlives_the_sign_in(alice: Actor, mallory: Actor):
+    """Session fixation: whoever set the victim's cookies knows neither the session nor the form token afterwards."""
+    client = signed_in(mallory, HTTP_HOST=HOST)
+    client.cookies[settings.CSRF_COOKIE_NAME] = TOKEN
+    client.post("/sign-out")
+    prepared = client.session
+    prepared.update({"planted": "by somebody", "proven_at": int(time.time())})
+    keep(client, prepared)
+    client.post("/sign-in", {"email": alice.user.email})
+
+    answer = client.post("/sign-in/password", {"password": PASSWORD})
+
+    assert answer.status_code == 302
+    assert "planted" not in client.session and client.session["sign_in"][1] == str(alice.user.id)
+    assert answer.cookies[settings.CSRF_COOKIE_NAME].value != TOKEN
+    old = Client(HTTP_HOST=HOST)
+    keep(old, prepared)
+    assert old.get(PROFILE).status_code == 302
+
+
+def test_many_links_leave_room_for_a_sign_in(alice: Actor):
+    """A browser drops a cookie of more than 4,096 bytes: whoever lures people to many links would lock them out."""
+    client = Client(HTTP_HOST=HOST)
+    luring = {
+        name: "".join(chr(0x4E00 + secrets.randbelow(20_000)) for _ in range(500)) for name in ("token", "invite_id")
+    }
+    for path in ("/reset-password", "/verify-email", "/confirm-email-change", "/sso-recovery", "/accept-invite"):
+        client.get(path, luring)
+    client.get("/sign-in", {"next": "/settings/profile?" + "a" * 400})
+
+    answer = client.post("/sign-in", {"email": alice.user.email})
+
+    assert max(len(cookie.OutputString()) for cookie in answer.cookies.values()) < 4096
 
 
 # --- One way in is no other
