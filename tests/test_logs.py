@@ -38,7 +38,7 @@ def test_what_clients_do_wrong_costs_no_more_than_a_line(server):
     offset = server.log.stat().st_size
 
     assert call(server, "GET", "/api/v1/geofences").status == 401
-    assert call(server, "GET", "/nowhere").status == 404
+    assert call(server, "GET", "/api/v1/nowhere").status == 404
     assert call(server, "GET", "/api/v1/health", headers={"Host": "evil.example"}).status == 400
 
     lines = server.log.read_text()[offset:].splitlines()
