@@ -38,7 +38,7 @@ PRESETS = {
         Preset(
             IdentityProvider.Preset.ENTRA,
             "Microsoft Entra ID",
-            "emailAddress (user.mail)",
+            "emailAddress, from user.mail",
             {
                 "email": f"{CLAIMS}/emailaddress",
                 "first_name": f"{CLAIMS}/givenname",
@@ -48,7 +48,9 @@ PRESETS = {
             (
                 "Enterprise applications, New application, Create your own application, non-gallery.",
                 "Single sign-on, SAML, Basic SAML Configuration: Identifier is entity_id, Reply URL is acs_url.",
-                "Attributes & Claims: keep the claims that are there; the unique user identifier may be user.mail.",
+                "Attributes & Claims, Unique User Identifier (Name ID): format Email address, source user.mail. It is "
+                "user.userprincipalname at first, which is refused where it is another address than user.mail.",
+                "Keep the other claims as they are.",
                 "SAML Certificates, Signing Option: Sign SAML assertion, SHA-256.",
                 "Users and groups: the people who may sign in.",
                 "SAML Certificates, App Federation Metadata Url: send that address here.",

@@ -12,10 +12,14 @@ from accounts.models import AuditEvent, Invitation, Membership, User
 from apikeys.models import ApiKey
 from tests.support.cast import Actor, enter
 from tests.support.race import Answer, at_once, call
+from tests.support.saml_idp import SamlIdp
+from tests.support.saml_setup import core
 
 INVITATIONS = "/api/v1/workspaces/invitations"
 MEMBERS = "/api/v1/workspaces/members"
 KEYS = "/api/v1/account/api-keys"
+SAML_CONFIG = "/api/v1/workspaces/saml-config"
+DOMAINS = "/api/v1/workspaces/domains"
 CALLERS = 14
 real = pytest.mark.django_db(transaction=True)
 rounds = pytest.mark.parametrize("round_", range(4))
@@ -29,7 +33,7 @@ def race(server: str, change: Callable[[], Answer], act: Callable[[int], Answer]
     """Run one change of somebody's standing among many acts of theirs, and return the answers to the acts."""
     answers = at_once(CALLERS + 1, lambda index: change() if index == CALLERS // 2 else act(index))
     assert answers.pop(CALLERS // 2).status in (200, 204)
-    assert {answer.status for answer in answers} <= {200, 201, 400, 401, 403, 404, 409, 429}
+    assert {answer.status for answer in answers} <= {200, 201, 204, 400, 401, 403, 404, 409, 429}
     return answers
 
 
@@ -152,6 +156,35 @@ def test_whoever_stays_invites_and_makes_keys(server, acme, alice):
 
     assert {answer.status for answer in at_once(CALLERS, act)} == {201}
     assert len(pending(manager)) == ApiKey.objects.filter(created_by=manager.user).count() == CALLERS // 2
+
+
+@real
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PATCH", SAML_CONFIG, lambda index: {"creates_members": index % 2 == 0}),
+        ("PUT", f"{SAML_CONFIG}/staged", lambda index: core(entity_id=f"https://{index}.test")),
+        ("POST", f"{SAML_CONFIG}/rollback", lambda _: None),
+        ("POST", f"{SAML_CONFIG}/test", lambda _: {}),
+        ("DELETE", SAML_CONFIG, lambda _: None),
+        ("POST", DOMAINS, lambda index: {"domain": f"domain{index}.test"}),
+    ],
+    ids=["patch", "stage", "roll-back", "test", "delete", "domain"],
+)
+def test_a_demoted_owner_changes_nothing_of_single_sign_on(server, acme, alice, method, path, body):
+    owner = enter("bob", "owner", acme)
+    SamlIdp().configure(acme, state="former")
+    SamlIdp().configure(acme)
+
+    race(
+        server,
+        lambda: demote(server, alice, owner, "manager"),
+        lambda index: call(server, method, path, body(index), headers(owner)),
+    )
+
+    demoted = AuditEvent.objects.get(action="member.role_changed").sequence
+    assert not AuditEvent.objects.filter(sequence__gt=demoted, actor_id=owner.user.id).exists()
+    assert call(server, method, path, body(99), headers(alice)).status in (200, 201, 204, 404)
 
 
 @pytest.mark.django_db

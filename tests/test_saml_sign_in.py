@@ -152,6 +152,15 @@ def test_no_other_site_is_a_destination(connection, browser, place):
     assert (response.status_code, response.json()["error_code"]) == (400, "invalid_next")
 
 
+def test_a_destination_fits_what_keeps_it(alice, connection, browser):
+    longest = "/" + "a" * (500 - len("http://localhost:8000/"))
+    test = "/api/v1/workspaces/saml-config/test"
+
+    for place, status in ((longest, 302), (longest + "a", 400), ("/" + "a" * 9000, 400)):
+        assert browser.get("/api/v1/auth/saml/acme/initiate", {"next": place}).status_code == status
+        assert alice.client.post(test, {"next": place}, format="json").status_code == (200 if status == 302 else 400)
+
+
 @pytest.mark.parametrize("query", [{"code_challenge": "x" * 43}, {"state": "s"}, CHALLENGED | {"code_challenge": "x"}])
 def test_a_challenge_and_a_state_go_together(connection, browser, query):
     response = browser.get("/api/v1/auth/saml/acme/initiate", query)
@@ -364,6 +373,46 @@ def test_owners_see_every_check_and_no_secret(bob, idp, connection, browser, cap
     secrets = [answer, browser.cookies["spatialflow_sso"].value, CHALLENGED["code_challenge"]]  # the request is spent
     kept = json.dumps([attempt.checks, attempt.attributes, event.changes]) + caplog.text
     assert not [secret for secret in secrets if secret in kept]
+
+
+@pytest.mark.parametrize(
+    ("lie", "named"),
+    [
+        ({"name_id": "bob@acme.test", "assertion_id": "_used"}, "bob@acme.test"),
+        ({"name_id": "mallory@other.test"}, None),
+        ({"name_id": "bob@acme.test", "sign": "none"}, None),
+    ],
+    ids=["member", "stranger", "unsigned"],
+)
+def test_the_trail_names_a_member_whom_a_verified_assertion_names(bob, mallory, idp, connection, browser, lie, named):
+    sign_in(browser, idp, assertion_id="_used")
+
+    refused_by(sign_in(browser, idp, **lie))
+
+    event = AuditEvent.objects.filter(action="auth.sign_in_failed").latest("sequence")
+    assert (event.target_email, event.target_id) == (named, bob.user.id if named else None)
+
+
+def test_entra_signs_in_as_its_preset_says(alice, bob, idp, connection, browser):
+    preset = next(
+        preset
+        for preset in alice.client.get("/api/v1/workspaces/saml-config/presets").json()["presets"]
+        if preset["name"] == "entra"
+    )
+    alice.client.patch("/api/v1/workspaces/saml-config", {"preset": "entra"}, format="json")
+    claims = {preset["attribute_mapping"]["email"]: "bob@acme.test"}
+    assert "user.mail" in preset["name_id"]
+
+    assert "error" not in told(sign_in(browser, idp, name_id="bob@acme.test", attributes=claims))
+    assert refused_by(sign_in(browser, idp, name_id="bob@acme.onmicrosoft.test", attributes=claims)) == "name_id_email"
+
+
+def test_a_lasting_name_beside_the_address_signs_in_too(alice, bob, idp, connection, browser):
+    IdentityProvider.objects.update(attribute_mapping={"email": "mail"})
+    persistent = {"name_id": "5f1c-object", "name_id_format": "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent"}
+
+    assert "error" not in told(sign_in(browser, idp, **persistent, attributes={"mail": "bob@acme.test"}))
+    assert refused_by(sign_in(browser, idp, **persistent, attributes={"mail": "bob@elsewhere.test"})) == "domain"
 
 
 def test_a_sign_in_leaves_no_secret_in_the_log(bob, idp, connection, browser, caplog):

@@ -13,14 +13,13 @@ HTTP_POST = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
 HTTP_REDIRECT = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect"
 
 
-def settings_for(provider: IdentityProvider, private_key: str = "") -> OneLogin_Saml2_Settings:
+def settings_for(provider: IdentityProvider) -> OneLogin_Saml2_Settings:
     """Return the library's settings of a provider, whose certificates all count, expired ones too.
 
     The certificates are what an owner stored, and nobody else vouches for them; so their end is a matter for a mail to
-    the owner and no reason to lock everybody out. `private_key` (PEM) is for a message with an encrypted assertion and
-    for no other: the library decrypts before it checks anything.
+    the owner and no reason to lock everybody out. Our own key is not among them: the library never decrypts.
     """
-    return OneLogin_Saml2_Settings(_as_dict(provider, private_key))
+    return OneLogin_Saml2_Settings(_as_dict(provider))
 
 
 def place(url: str) -> dict[str, str]:
@@ -29,7 +28,7 @@ def place(url: str) -> dict[str, str]:
     return {"https": "on" if parts.scheme == "https" else "off", "http_host": parts.netloc, "script_name": parts.path}
 
 
-def _as_dict(provider: IdentityProvider, private_key: str) -> dict[str, Any]:
+def _as_dict(provider: IdentityProvider) -> dict[str, Any]:
     workspace = provider.workspace
     return {
         "strict": True,
@@ -38,7 +37,6 @@ def _as_dict(provider: IdentityProvider, private_key: str) -> dict[str, Any]:
             "entityId": service_provider.entity_id(workspace),
             "assertionConsumerService": {"url": service_provider.acs_url(workspace), "binding": HTTP_POST},
             "NameIDFormat": UNSPECIFIED,
-            "privateKey": private_key,
         },
         "idp": {
             "entityId": provider.entity_id,
