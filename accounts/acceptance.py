@@ -16,7 +16,7 @@ from django.db import transaction
 from rest_framework.request import Request
 
 from accounts.audit import Action, Person, record
-from accounts.invitations import InviteEmailMismatch, NotPending, accept_for_user
+from accounts.invitations import AccountAppeared, InviteEmailMismatch, NotPending, accept_for_user, lock_acceptable
 from accounts.mailed_tokens import digest
 from accounts.models import Invitation, MailedToken, Membership, SignIn, User
 from accounts.outbox import enqueue
@@ -134,6 +134,8 @@ def _enter_new_account(invitation: Invitation, user: User, password: str | None,
     with transaction.atomic():
         is_new = user._state.adding
         if not is_new:
+            lock_acceptable(invitation)
+            user = _hold_untouched(user)
             user.save(update_fields=["password", "updated_at"])
         membership, _ = accept_for_user(invitation, user, client)
         MailedToken.objects.filter(user=user, purpose=MailedToken.Purpose.VERIFY_EMAIL).delete()
@@ -149,6 +151,17 @@ def _enter_new_account(invitation: Invitation, user: User, password: str | None,
                 status_code=200,
             )
         return issue(_as_now(membership), BY_INVITATION if password is None else BY_PASSWORD, client)
+
+
+def _hold_untouched(user: User) -> User:
+    """Lock the row of an account that nobody has been inside, after the rows of `lock_acceptable`; return it as stored,
+    with the password that `user` has in memory. Raises `AccountAppeared` where its owner has come in meanwhile, or may.
+    """
+    stored = User.objects.select_for_update(no_key=True).filter(id=user.id, email=user.email).first()
+    if stored is None or not _is_untouched(stored):
+        raise AccountAppeared()
+    stored.password = user.password
+    return stored
 
 
 def _prove(request: Request, user: User, password: str | None, invitation: Invitation) -> Proof:
