@@ -98,6 +98,7 @@ class Admission:
     """Why somebody may come in: their membership, an invitation, or the connection's switch when both are None."""
 
     user: User | None  # None: an account is to be made
+    is_bound: bool
     membership: Membership | None
     invitation: Invitation | None
 
@@ -159,9 +160,11 @@ def _enter(identity: Identity, provider: IdentityProvider, client: Client, may_b
         _others_bound(identity, user).delete()  # of whom the owners removed before they invited this one
     elif created:
         user.save(force_insert=True)
-    is_newly_bound = bind(identity, user)
+    is_newly_bound = not admission.is_bound and bind(identity, user)
     if identity.name and not user.name:
         User.objects.filter(id=user.id, name="").update(name=identity.name)
+    if admission.is_bound and admission.membership is not None:
+        return Entry(admission.membership, created=False)
     if admission.membership is None and admission.invitation is None:
         _join(user, provider, client)
     members = Membership.objects.select_related("user", "workspace")
@@ -184,15 +187,16 @@ def _admit(identity: Identity, provider: IdentityProvider, may_bind: bool) -> Ad
         raise AccountDeactivated(user)
     if user is not None and (user.is_staff or user.is_superuser):
         raise OperatorAccount(user)
-    membership = Membership.objects.filter(user=user, workspace_id=provider.workspace_id).first() if user else None
+    members = Membership.objects.select_related("user", "workspace").filter(workspace_id=provider.workspace_id)
+    membership = members.filter(user=user).first() if user else None
     invitation = _find_invitation(identity, provider, user) if may_bind and membership is None else None
     if bound is None and user is not None and invitation is None and _others_bound(identity, user).exists():
         raise AnotherNameIdBound(user)
     if membership is not None:
-        return Admission(user, membership, None)
+        return Admission(user, bound is not None, membership, None)
     if invitation is None and (bound is not None or not provider.creates_members):
         raise NotAMember(user)
-    return Admission(user, None, invitation)
+    return Admission(user, bound is not None, None, invitation)
 
 
 def _find_by_address(identity: Identity) -> User | None:
