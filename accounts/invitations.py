@@ -237,7 +237,7 @@ def refuse_resending(own_role: str, invitation: Invitation) -> None:
 
 def _refuse_replacing(workspace_id: uuid.UUID, email: str, own_role: str) -> None:
     """Refuse a new invitation that would end one of the same address which the caller may not change."""
-    for replaced in Invitation.objects.for_workspace(workspace_id).pending().filter(email=email):
+    for replaced in _open(workspace_id).filter(email=email):  # one that has expired can still be extended
         refuse_foreign_role(own_role, replaced.role)
 
 

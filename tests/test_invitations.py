@@ -613,3 +613,21 @@ def test_resending_and_cancelling_at_once_leave_at_most_one_alive(server, alice:
 
     assert sorted(answers) == [200] + [400] * 7
     assert Invitation.objects.pending().count() == (1 if 200 in answers[:4] else 0)
+
+
+def test_managers_replace_no_invitation_of_an_owner_that_has_expired(alice: Actor, manager: Actor):
+    """An owner can still extend it: its link must not end by somebody who may not touch it."""
+    owners = invite(alice.client, role="owner")
+    Invitation.objects.update(expires_at=timezone.now())
+
+    response = manager.client.post(INVITATIONS, {"email": "dana@else.test"}, format="json")
+
+    assert (response.status_code, response.json()) == (403, OWNERS_ONLY)
+    assert [str(row.id) for row in Invitation.objects.filter(revoked_at=None)] == [owners["id"]]
+    later = (timezone.now() + timedelta(days=2)).isoformat()
+    extended = alice.client.patch(f"{INVITATIONS}/{owners['id']}", {"expires_at": later}, format="json")
+    assert (extended.status_code, Invitation.objects.get().status) == (200, "pending")
+
+    Invitation.objects.update(expires_at=timezone.now())
+    assert invite(alice.client)["role"] == "field_worker"  # an owner may
+    assert Invitation.objects.get(id=owners["id"]).status == "revoked"
