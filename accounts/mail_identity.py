@@ -40,12 +40,15 @@ def reset_password(email: str) -> EmailMessage | None:
     if user is None:
         return None
     token = mailed_tokens.make(user, MailedToken.Purpose.RESET_PASSWORD, user.email)
+    unchanged = (
+        "your password stays as it is" if user.has_usable_password() else "your account stays without one"
+    )
     return message(
         user.email,
         "Set a new password",
         "Somebody, probably you, asked for a new password for this account. Open this link within one hour to set it:",
         link("reset-password", token=token),
-        "If it was not you, ignore this mail: your password stays as it is.",
+        f"If it was not you, ignore this mail: {unchanged}.",
     )
 
 
