@@ -20,6 +20,7 @@ from accounts.principal import Client
 from accounts.sso_requirement import BY_SAML
 from accounts.tokens import TokenPair, issue
 from spatialflow.errors import ApiError
+from spatialflow.throttling import Throttled
 from sso.login import method_of
 from sso.models import SECOND_FACTOR_PATIENCE, LoginCode
 from sso.saml_serving import find_by_name
@@ -76,8 +77,8 @@ def trade(
 
     The code is gone whatever comes of it, so a stolen one can be tried once. Raises `InvalidLoginCode`,
     `VerifierMismatch`, `ClientStateMismatch`; where the account has a second factor, which a workspace's own provider
-    stands for, `OtpRequired` and `InvalidOtp` with the `code` for the next try, for SECOND_FACTOR_PATIENCE at most; and
-    `Throttled`.
+    stands for, `OtpRequired`, `InvalidOtp` and `Throttled` with the `code` for the next try, for SECOND_FACTOR_PATIENCE
+    at most.
     """
     client = Client.of(request)
     row = LoginCode.objects.consume(code)
@@ -113,7 +114,7 @@ def _ask_for_factor(request: Request, row: LoginCode, user: User, otp: str | Non
         return
     try:
         check_second_factor(request, user, otp)
-    except (OtpRequired, InvalidOtp) as refusal:
+    except (OtpRequired, InvalidOtp, Throttled) as refusal:
         # Its own code is spent. The verifier and the state have fitted, so this goes to whoever began.
         if timezone.now() < row.begun_at + SECOND_FACTOR_PATIENCE:
             refusal.extra["code"] = LoginCode.objects.issue(**{name: getattr(row, name) for name in KEPT})

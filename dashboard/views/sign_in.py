@@ -24,6 +24,7 @@ from dashboard import entering, session
 from dashboard.entering import RoundTrip
 from dashboard.pages import validated
 from dashboard.views.entrance import ONLY_SHOWN, EntrancePage
+from spatialflow.throttling import Throttled
 from sso.login_codes import InvalidLoginCode, trade
 from sso.providers import offered
 from sso.saml_serving import detect_method
@@ -148,7 +149,7 @@ def _trade(request: HttpRequest, trip: RoundTrip) -> TokenPair:
         otp = validated(OtpSerializer, request.POST)["otp"]
     try:
         return trade(request, trip.code, trip.verifier, trip.state, otp)[0]
-    except (OtpRequired, InvalidOtp) as refusal:
+    except (OtpRequired, InvalidOtp, Throttled) as refusal:
         entering.keep_code(request, trip, refusal.extra.get("code", ""))
         raise
 

@@ -4,6 +4,7 @@ from rest_framework import serializers
 
 from accounts.serializers.auth import TokenPairSerializer, otp_field
 from spatialflow.errors import ErrorSerializer
+from spatialflow.throttling import ThrottledSerializer
 
 
 class ProviderSerializer(serializers.Serializer):
@@ -60,6 +61,10 @@ class ExchangeSerializer(serializers.Serializer):
 
 class ExchangeRefusedSerializer(ErrorSerializer):
     code = serializers.CharField(required=False, help_text="For the next try, where only the second factor is missing.")
+
+
+class ExchangeThrottledSerializer(ThrottledSerializer):
+    code = serializers.CharField(required=False, help_text="For the next try, where codes of the second factor wait.")
 
 
 class ExchangedSerializer(TokenPairSerializer):

@@ -31,6 +31,7 @@ from sso.serializers.web import (
     ExchangedSerializer,
     ExchangeRefusedSerializer,
     ExchangeSerializer,
+    ExchangeThrottledSerializer,
     FormCallbackSerializer,
     ProvidersSerializer,
 )
@@ -143,8 +144,8 @@ class ExchangeView(PublicAPIView):
     """Trade the login code at the end of a browser's sign-in for a token pair: 200, 400, 401, 429.
 
     The code works once, for whoever holds the verifier of the challenge it was begun with. Where the account has a
-    second factor, the answer without `otp` is 401 `otp_required`, with a wrong one 401 `invalid_otp`: its `code` is for
-    the next try, with the same verifier and state, and lasts a minute like the one before.
+    second factor, the answer without `otp` is 401 `otp_required`, with a wrong one 401 `invalid_otp`, after too many
+    429: its `code` is for the next try, with the same verifier and state, and lasts a minute like the one before.
     """
 
     throttle_classes: ClassVar[list[type]] = []
@@ -157,6 +158,7 @@ class ExchangeView(PublicAPIView):
             400: ErrorSerializer,
             401: ExchangeRefusedSerializer,
             403: ErrorSerializer,
+            429: ExchangeThrottledSerializer,
         },
     )
     def post(self, request: Request) -> Response:
