@@ -6,7 +6,7 @@ all causes that an attacker would like to tell apart.
 """
 
 import logging
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.exceptions import (
     BadRequest,
@@ -40,6 +40,7 @@ class ApiError(exceptions.APIException):
     status_code = status.HTTP_400_BAD_REQUEST
     default_detail = "The request cannot be carried out."
     default_code = "bad_request"
+    is_logged: ClassVar[bool] = False  # by whoever raises it, as often as is useful: Django adds no line of its own
 
     def __init__(
         self,
@@ -103,7 +104,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     headers = dict(getattr(refusal, "headers", {}))
     if refusal.status_code == status.HTTP_401_UNAUTHORIZED:
         headers.setdefault("WWW-Authenticate", 'Bearer realm="spatialflow"')
-    return Response(body, status=refusal.status_code, headers=headers)
+    response = Response(body, status=refusal.status_code, headers=headers)
+    if getattr(refusal, "is_logged", False):
+        response._has_been_logged = True
+    return response
 
 
 def _as_api_error(error: Exception, context: dict[str, Any]) -> exceptions.APIException:

@@ -4,6 +4,7 @@ import http.client
 import ipaddress
 import json
 import logging
+import math
 import re
 import socket
 import ssl
@@ -43,6 +44,9 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # So many threads of this process may wait for somebody else's server at once; the others go on serving everybody.
 _places = threading.BoundedSemaphore(max(1, settings.BLOCKING_THREADS // 2))
 _this_thread = threading.local()
+SECONDS_OF_SILENCE = 60.0
+_saying = threading.Lock()
+_said = {"busy": -math.inf}  # when this process has last logged it, by its monotonic clock
 
 
 class ProviderUnavailable(ApiError):
@@ -66,6 +70,7 @@ class ProvidersBusy(ApiError):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_detail = "Too many sign-ins are waiting for their provider at the moment; try again in a few seconds."
     default_code = "provider_busy"
+    is_logged = True
 
     def __init__(self) -> None:
         super().__init__(headers={"Retry-After": str(int(TIMEOUT))})
@@ -116,7 +121,7 @@ def place_to_wait() -> Iterator[None]:
         yield
         return
     if not _places.acquire(blocking=False):
-        logger.warning("a request was sent away: %s wait for providers already", max(1, settings.BLOCKING_THREADS // 2))
+        _say_that_all_wait()
         raise ProvidersBusy()
     _this_thread.has_a_place = True
     try:
@@ -124,6 +129,16 @@ def place_to_wait() -> Iterator[None]:
     finally:
         _this_thread.has_a_place = False
         _places.release()
+
+
+def _say_that_all_wait() -> None:
+    """Log it once a minute at most: whoever comes meanwhile is sent away without a line."""
+    now = time.monotonic()
+    with _saying:
+        if now < _said["busy"] + SECONDS_OF_SILENCE:
+            return
+        _said["busy"] = now
+    logger.warning("requests are sent away: %s wait for providers already", max(1, settings.BLOCKING_THREADS // 2))
 
 
 def fetch(method: str, url: str, form: dict[str, str] | None = None) -> Answer:

@@ -92,6 +92,7 @@ def test_health_and_login_stay_fast_while_keys_do_not_come(database_url: str, al
                 answers = list(pool.map(lambda body: call(server, "POST", GOOGLE, body), bodies))
                 until.set()
             google.behave("/keys", None)
+            log = server.log.read_text().splitlines()
             time.sleep(10)  # the pause after a failure
             assert call(server, "POST", GOOGLE, bodies[0]).status == 200  # nothing was spent
 
@@ -99,5 +100,8 @@ def test_health_and_login_stay_fast_while_keys_do_not_come(database_url: str, al
     busy = [answer for answer in answers if answer.body["error_code"] == "provider_busy"]
     assert len(busy) >= VISITORS - 4
     assert (busy[0].body, busy[0].headers["retry-after"]) == (BUSY, "5")
+    # Whoever is sent away costs no line of a log, but one a minute at most.
+    assert [" WARNING " in line for line in log if "requests are sent away" in line] == [True]
+    assert len([line for line in log if " ERROR " in line]) <= VISITORS - len(busy), log
     assert max(others.result().values()) < 1, others.result()
     assert User.objects.filter(email="grace@example.com").count() == 1
