@@ -40,9 +40,8 @@ def reset_password(email: str) -> EmailMessage | None:
     if user is None:
         return None
     token = mailed_tokens.make(user, MailedToken.Purpose.RESET_PASSWORD, user.email)
-    unchanged = (
-        "your password stays as it is" if user.has_usable_password() else "your account stays without one"
-    )
+    has_password = user.has_usable_password()
+    unchanged = "your password stays as it is" if has_password else "your account stays without a password"
     return message(
         user.email,
         "Set a new password",
