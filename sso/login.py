@@ -14,7 +14,7 @@ mailbox at the provider would open what the factor is there to guard.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -61,6 +61,14 @@ class Terms:
     may_create: bool = True  # an account that nobody was invited to
     shown_factor: datetime | None = None  # the second factor whose code was shown, by the moment it was set up
     asks_for_factor_later: bool = False  # whoever trades the login code shows it
+    binding_id: int | None = None  # by which the sign-in began, where it has had another step before this
+
+
+class Account(NamedTuple):
+    """Whom an identity opens: nobody where an account is to be made; by no binding where their addresses agree."""
+
+    user: User | None
+    binding_id: int | None
 
 
 @dataclass(frozen=True)
@@ -138,7 +146,7 @@ class SecondFactorRequired(AccountRefused):
 
 
 class ChangedMeanwhile(ApiError):
-    """The account was deleted, suspended or got another password while its person was on the way in."""
+    """The account was deleted, suspended, disconnected or got another password while its person was on the way in."""
 
     status_code = status.HTTP_401_UNAUTHORIZED
     default_detail = "Your account was changed or deleted at this very moment. Sign in again."
@@ -176,9 +184,9 @@ def enter(identity: Identity, client: Client, terms: Terms) -> Entry:
     return _settle(lambda: _enter(identity, client, terms), identity, client)
 
 
-def refuse_hopeless(identity: Identity, client: Client, terms: Terms) -> User | None:
+def refuse_hopeless(identity: Identity, client: Client, terms: Terms) -> Account:
     """Raise what `enter` would raise but for a second factor; change nothing, so that whatever works once is left for
-    a second try. Return the account that the identity opens, or None where one is to be made.
+    a second try. Return the account that the identity opens.
     """
     return _settle(lambda: _find_account(identity, terms), identity, client)
 
@@ -206,18 +214,21 @@ def _enter(identity: Identity, client: Client, terms: Terms) -> Entry:
     invitation = terms.invitation
     if invitation is not None:  # before the person's row: in the order in which others lock them
         lock_acceptable(invitation)
-    user = _find_account(identity, terms)
-    _refuse_without_factor(identity, user, terms)
-    created = user is None
+    account = _find_account(identity, terms)
+    if account.user is not None:
+        account = _hold(account.user, identity, terms.binding_id or account.binding_id)
+    _refuse_without_factor(account, terms)
+    user, created = account.user, account.user is None
     if user is None:
         user = User(email=identity.email, name=identity.name, email_verified_at=timezone.now())
         user.set_unusable_password()
         user.save(force_insert=True)
     # Before the first audit event: whoever waits for somebody else's row must not hold up the trail.
-    is_newly_bound = bind(identity, user)
+    is_newly_bound = account.binding_id is None and bind(identity, user)
     already_member = None
     if invitation is not None:
         membership, already_member = accept_for_user(invitation, user, client)
+        membership.user = user  # as locked
     elif created:
         membership = create_workspace(user, personal_workspace_name(user), client)
         User.objects.filter(id=user.id).update(last_workspace_id=membership.workspace_id)
@@ -231,12 +242,13 @@ def _enter(identity: Identity, client: Client, terms: Terms) -> Entry:
     return Entry(membership, created, str(invitation.id) if invitation else None, already_member)
 
 
-def _find_account(identity: Identity, terms: Terms) -> User | None:
-    """Return the account that an identity opens, or None where one may be made. Raises what `enter` raises but for a
-    second factor.
+def _find_account(identity: Identity, terms: Terms) -> Account:
+    """Return the account that an identity opens, of nobody only where one may be made. Raises what `enter` raises but
+    for a second factor.
     """
     invitation = terms.invitation
-    bound = find_bound(identity)
+    binding = _find_binding(identity)
+    bound = binding.user if binding else None
     refuse_where_required(bound.email if bound else identity.email or "")
     user = bound or _find_by_address(identity)
     if user is not None and not user.is_active:
@@ -250,25 +262,46 @@ def _find_account(identity: Identity, terms: Terms) -> User | None:
             raise NewAccountUnconfirmed()
     if user is not None and invitation is None:
         refuse_without_workspace(user)
-    return user
+    return Account(user, binding.id if binding else None)
 
 
-def _refuse_without_factor(identity: Identity, user: User | None, terms: Terms) -> None:
+def _hold(user: User, identity: Identity, binding_id: int | None) -> Account:
+    """Lock the row of the account that an identity opens until the caller's transaction ends; return it as stored.
+
+    Whoever takes the identity away, replaces the password or sets up a second factor locks that row, too: so they come
+    before, and are seen here, or they find what comes of this sign-in, and end it. Raises `ChangedMeanwhile`, also
+    where the binding by which the sign-in began is gone: only one that begins afterwards binds again.
+    """
+    people = User.objects.select_for_update(no_key=True).filter(id=user.id, email=user.email, is_active=True)
+    stored, binding = people.first(), _find_binding(identity)
+    is_another = binding is not None and binding.user_id != user.id
+    is_gone = binding_id is not None and (binding is None or binding.id != binding_id)
+    if stored is None or is_another or is_gone:
+        raise ChangedMeanwhile()
+    return Account(stored, binding.id if binding else None)
+
+
+def _refuse_without_factor(account: Account, terms: Terms) -> None:
     """Raise `SecondFactorRequired` where the account has a factor whose code was not shown, and either none will be
     asked for, or this would bind or accept something before.
     """
+    user = account.user
     if user is None or not user.has_second_factor or user.totp_confirmed_at == terms.shown_factor:
         return
-    changes_nothing = terms.invitation is None and find_bound(identity) == user
+    changes_nothing = terms.invitation is None and account.binding_id is not None
     if not terms.asks_for_factor_later or not changes_nothing:
         raise SecondFactorRequired(user)
 
 
 def find_bound(identity: Identity) -> User | None:
     """Return the account that an identity is bound to, if any."""
-    bound = UserSocialAuth.objects.filter(provider=identity.provider, uid=identity.subject)
-    found = bound.select_related("user").first()
+    found = _find_binding(identity)
     return found.user if found else None
+
+
+def _find_binding(identity: Identity) -> UserSocialAuth | None:
+    bound = UserSocialAuth.objects.filter(provider=identity.provider, uid=identity.subject)
+    return bound.select_related("user").first()
 
 
 def _find_by_address(identity: Identity) -> User | None:

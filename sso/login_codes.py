@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from rest_framework import status
 from rest_framework.request import Request
+from social_django.models import UserSocialAuth
 
 from accounts.audit import Action, Person, record
 from accounts.devices import AccountChanged
@@ -93,7 +94,9 @@ def trade(
             return _trade_of_workspace(row, client), row.account_is_new
         membership = _membership_of(row)
         _ask_for_factor(request, row, membership.user, otp)
-        return issue(membership, method_of(row.provider), client), row.account_is_new
+        with transaction.atomic():
+            _hold_identity(row)
+            return issue(membership, method_of(row.provider), client), row.account_is_new
     except (AccountChanged, IntegrityError):
         raise InvalidLoginCode() from None
 
@@ -119,6 +122,16 @@ def _ask_for_factor(request: Request, row: LoginCode, user: User, otp: str | Non
         if timezone.now() < row.begun_at + SECOND_FACTOR_PATIENCE:
             refusal.extra["code"] = LoginCode.objects.issue(**{name: getattr(row, name) for name in KEPT})
         raise
+
+
+def _hold_identity(row: LoginCode) -> None:
+    """Keep the identity that a code came by bound until the caller's transaction ends, under the lock of its person,
+    which whoever takes it away holds as well. Raises `InvalidLoginCode` where it is gone, or bound anew since.
+    """
+    User.objects.select_for_update(no_key=True).filter(id=row.user_id).first()
+    bound = UserSocialAuth.objects.filter(user_id=row.user_id, provider=row.provider, created__lte=row.begun_at)
+    if not bound.exists():
+        raise InvalidLoginCode()
 
 
 def _trade_of_workspace(row: LoginCode, client: Client) -> TokenPair:

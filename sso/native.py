@@ -49,9 +49,10 @@ def sign_in_with_google(
     identity, invitation = token.identity(), link.find()
     account = refuse_hopeless(identity, client, Terms(invitation))
     token.refuse_spent()  # before a code of the second factor is: it would be lost, or guessed by a token of a log
-    shown_factor = _ask_for_factor(request, account, otp)
+    shown_factor = _ask_for_factor(request, account.user, otp)
     token.spend()
-    return sign_in(identity, client, Terms(invitation, shown_factor=shown_factor))
+    terms = Terms(invitation, shown_factor=shown_factor, binding_id=account.binding_id)
+    return sign_in(identity, client, terms)
 
 
 def _ask_for_factor(request: Request, account: User | None, otp: str | None) -> datetime | None:
@@ -97,12 +98,13 @@ def sign_in_with_apple(
     if not ProviderNonce.objects.is_open(given.nonce):
         raise refusal(token.provider, UNKNOWN_NONCE)
     with place_to_wait():  # at Apple, further down: taken while nothing is spent yet
-        shown_factor = _ask_for_factor(request, account, otp)
+        shown_factor = _ask_for_factor(request, account.user, otp)
         if ProviderNonce.objects.consume(given.nonce) is None:
             raise refusal(token.provider, UNKNOWN_NONCE)
         token.spend()
         refresh_token = exchange_code(given.code, token.client_id, identity.subject)
-    entry, pair = sign_in(identity, client, Terms(invitation, may_create, shown_factor))
+    terms = Terms(invitation, may_create, shown_factor, binding_id=account.binding_id)
+    entry, pair = sign_in(identity, client, terms)
     keep_refresh_token(pair.user, token.client_id, refresh_token)
     return entry, pair
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
+from social_django.models import UserSocialAuth
 
 from accounts.models import AuditEvent, SignIn, User
 from accounts.operations import reinstate_user, reinstate_workspace, suspend_user, suspend_workspace
@@ -25,6 +26,7 @@ INVALID = {
 
 def code_of(person: Actor) -> str:
     """Return a login code of a person who has just come back from Google."""
+    UserSocialAuth.objects.get_or_create(user=person.user, provider="google", uid=str(person.user.id))
     return LoginCode.objects.issue(
         user_id=person.user.id,
         workspace_id=person.workspace.id,
@@ -84,6 +86,19 @@ def test_a_code_works_once_and_within_a_minute(anyone: APIClient, bob: Actor):
         response = exchange(anyone, code)
         assert (response.status_code, response.json()) == (401, INVALID)
         assert response["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize("binds_again", [False, True])
+def test_a_code_ends_with_the_identity_that_it_came_by(anyone: APIClient, bob: Actor, binds_again: bool):
+    code, other = code_of(bob), code_of(bob)
+    assert exchange(anyone, other).status_code == 200
+    UserSocialAuth.objects.all().delete()
+    if binds_again:
+        UserSocialAuth.objects.create(user=bob.user, provider="google", uid="another")
+
+    answer = exchange(anyone, code)
+
+    assert (answer.status_code, answer.json()) == (401, INVALID)
 
 
 def test_a_person_who_may_not_come_in_any_more_does_not(anyone: APIClient, bob: Actor):
