@@ -5,8 +5,9 @@ polygon are straight lines in longitude and latitude (RFC 7946 3.1.1), so a poly
 poles: one that goes on beyond is cut into a MultiPolygon by the sender (3.1.9), and an edge that spans more than 180
 degrees of longitude, the sign of an uncut one, is refused. A circle is geodesic: its shape is the polygon of 128 points
 at exactly the radius on the WGS 84 ellipsoid, which lies inside the true circle and misses at most 0.04 % of the radius
-up to latitude 85 (0.3 % up to 89; the last kilometres before a pole 1.2 %). A circle across the antimeridian is cut by
-us; one that covers a pole is refused.
+up to latitude 85 (0.3 % up to 89; the last kilometres before a pole 1.2 %); whether a circle holds a point is decided
+by the distance itself (containment.py), so none of this is missed there. A circle across the antimeridian is cut by us;
+one that covers a pole is refused.
 """
 
 import hashlib
@@ -50,6 +51,9 @@ class GeometryError(ValueError):
 
 
 class BoundingBox(NamedTuple):
+    """Bounds in degrees. `east` is beyond 180 where the box goes on over the antimeridian: it is never less than
+    `west`, and they are less than 360 apart unless the box goes all around."""
+
     west: float
     south: float
     east: float
@@ -67,14 +71,20 @@ class FenceGeometry:
 
     @property
     def bounding_box(self) -> BoundingBox:
-        """Return the shape's bounds. A circle's are widened by 0.1 %, so that the box also holds what the 128 points
-        cut off."""
-        west, south, east, north = (float(edge) for edge in self.shape.bounds)
-        if self.radius_meters is not None:
-            width, height = (east - west) * 1e-3, (north - south) * 1e-3
-            west, east = max(west - width, -180.0), min(east + width, 180.0)
-            south, north = max(south - height, -90.0), min(north + height, 90.0)
-        return BoundingBox(west, south, east, north)
+        """Return the narrowest box that holds the shape, over the antimeridian where that is narrower.
+
+        A circle's is widened by 0.1 %, so that it also holds what the 128 points cut off; close to a pole, where those
+        are too few to tell how far a circle spreads, it goes all around.
+        """
+        box = narrowest_box(self.shape)
+        if self.radius_meters is None:
+            return box
+        width, height = (box.east - box.west) * 1e-3, (box.north - box.south) * 1e-3
+        south, north = max(box.south - height, -90.0), min(box.north + height, 90.0)
+        if _distance_to_pole(*self.given["center"][:2]) < 2 * self.radius_meters:
+            return BoundingBox(-180.0, south, 180.0, north)
+        turn = 360 if box.west - width < -180 else 0
+        return BoundingBox(box.west - width + turn, south, box.east + width + turn, north)
 
     @property
     def wkb(self) -> bytes:
@@ -138,7 +148,7 @@ def _read_ring(value: object, name: str) -> Ring:
         raise GeometryError(f"{name}: a ring is a list of positions.")
     if len(value) > MAX_POSITIONS:
         raise GeometryError(f"{name}, position {MAX_POSITIONS}: a geometry has at most {MAX_POSITIONS:,} positions.")
-    ring = [_read_position(position, f"{name}, position {number}") for number, position in enumerate(value)]
+    ring = [read_position(position, f"{name}, position {number}") for number, position in enumerate(value)]
     if len(ring) < 4:
         raise GeometryError(
             f"{name}, position {len(ring)}: a ring has at least 4 positions, the last one equal to the first."
@@ -156,7 +166,8 @@ def _read_ring(value: object, name: str) -> Ring:
     return ring
 
 
-def _read_position(value: object, name: str) -> tuple[float, float]:
+def read_position(value: object, name: str) -> tuple[float, float]:
+    """Return longitude and latitude in degrees. `name` says in a refusal which position it is. Raises GeometryError."""
     if not isinstance(value, list) or not 2 <= len(value) <= 3 or not all(_is_number(number) for number in value):
         raise GeometryError(f"{name}: a position is a list of two or three numbers, [longitude, latitude, altitude].")
     # A range check refuses NaN and infinity as well, and an integer too large for a float before it is converted.
@@ -216,11 +227,10 @@ def _describe_invalidity(shape: MultiPolygon, names: list[str]) -> str:
 
 def _read_circle(value: dict[str, Any]) -> FenceGeometry:
     radius = value.get("radius_meters")
-    longitude, latitude = _read_position(value.get("center"), "center")
+    longitude, latitude = read_position(value.get("center"), "center")
     if not isinstance(radius, int | float) or isinstance(radius, bool) or not 0 < radius <= MAX_RADIUS_METERS:
         raise GeometryError(f"radius_meters must be a number above 0 and at most {MAX_RADIUS_METERS:,}.")
-    pole = 90 if latitude >= 0 else -90
-    if Geodesic.WGS84.Inverse(latitude, longitude, pole, longitude, Geodesic.DISTANCE)["s12"] <= radius:
+    if _distance_to_pole(longitude, latitude) <= radius:
         raise GeometryError("center: the circle covers a pole, which no polygon in longitude and latitude can do.")
     shape = _circle_shape(longitude, latitude, radius)
     if not shape.is_valid or shape.is_empty or not shape.area > 0:
@@ -243,3 +253,25 @@ def _circle_shape(longitude: float, latitude: float, radius: float) -> Polygon |
     world = shapely.box(-180, -90, 180, 90)
     parts = [affinity.translate(circle, turn).intersection(world) for turn in (-360, 0, 360)]
     return MultiPolygon([part for part in parts if isinstance(part, Polygon) and part.area > 0])
+
+
+def _distance_to_pole(longitude: float, latitude: float) -> float:
+    """Return the metres to the nearer pole."""
+    pole = 90 if latitude >= 0 else -90
+    return float(Geodesic.WGS84.Inverse(latitude, longitude, pole, longitude, Geodesic.DISTANCE)["s12"])
+
+
+def narrowest_box(shape: Polygon | MultiPolygon) -> BoundingBox:
+    """Return the box that leaves out the widest stretch of longitude without any part of the shape."""
+    _, south, _, north = shape.bounds
+    parts = shape.geoms if isinstance(shape, MultiPolygon) else [shape]
+    spans = sorted((part.bounds[0], part.bounds[2]) for part in parts)
+    west, east = spans[0][0], spans[0][1]
+    widest, after_gap, before_gap = 0.0, 0.0, 0.0
+    for start, end in spans[1:]:
+        if start - east > widest:
+            widest, after_gap, before_gap = start - east, start, east
+        east = max(east, end)
+    if widest > west + 360 - east:
+        return BoundingBox(after_gap, south, before_gap + 360, north)
+    return BoundingBox(west, south, east, north)

@@ -7,6 +7,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from rest_framework import serializers
 
+from geofences.listings import MAX_GROUP_PAGE
+from geofences.points import MAX_NAMED
 from geofences.serializers import MAX_PAGE_LENGTH, GeometryField
 
 POSITION = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 3}
@@ -64,6 +66,20 @@ class MetadataSchema(OpenApiSerializerFieldExtension):
         return {"type": "object", "additionalProperties": True}
 
 
+class PointOrDraftSchema(OpenApiSerializerFieldExtension):
+    target_class = "geofences.point_serializers.PointOrDraftField"
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        return {"oneOf": [_shape("Point", coordinates=POSITION), *GEOMETRY["oneOf"]], "nullable": True}
+
+
+class GeofenceIdsSchema(OpenApiSerializerFieldExtension):
+    target_class = "geofences.point_serializers.GeofenceIdsField"
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        return {"type": "array", "items": {"type": "string", "format": "uuid"}, "maxItems": MAX_NAMED}
+
+
 class GeofenceAnswer(serializers.Serializer):
     """The contract's GeofenceResponse; geofences/queries.py builds it."""
 
@@ -105,11 +121,156 @@ class GeofencePageAnswer(serializers.Serializer):
     next = serializers.CharField(allow_null=True)
 
 
+class GroupAnswer(serializers.Serializer):
+    group_id = serializers.UUIDField()
+    group_name = serializers.CharField(allow_null=True)
+    geofence_count = serializers.IntegerField()
+
+
+class GroupsAnswer(serializers.Serializer):
+    groups = GroupAnswer(many=True)
+    count = serializers.IntegerField()
+    truncated = serializers.BooleanField()
+
+
+class GroupGeofenceAnswer(serializers.Serializer):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    description = serializers.CharField(allow_null=True)
+    group_id = serializers.UUIDField()
+    group_name = serializers.CharField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class GroupGeofencesAnswer(serializers.Serializer):
+    """`count` is this page's length, `total_count` the group's size."""
+
+    geofences = GroupGeofenceAnswer(many=True)
+    count = serializers.IntegerField()
+    total_count = serializers.IntegerField()
+    group_id = serializers.UUIDField()
+
+
+class GeofenceGroupAnswer(serializers.Serializer):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    group_id = serializers.UUIDField(allow_null=True)
+    group_name = serializers.CharField(allow_null=True)
+    updated_at = serializers.DateTimeField()
+
+
+class TagAnswer(serializers.Serializer):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    normalized_name = serializers.CharField()
+    usage_count = serializers.IntegerField()
+
+
+class TagsAnswer(serializers.Serializer):
+    tags = TagAnswer(many=True)
+    total = serializers.IntegerField()
+    truncated = serializers.BooleanField()
+
+
+class SummaryItemAnswer(serializers.Serializer):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    geometry = GeometryField()
+    center = serializers.ListField(child=serializers.FloatField())
+    event_count_today = serializers.IntegerField()
+
+
+class SummaryAnswer(serializers.Serializer):
+    geofences = SummaryItemAnswer(many=True)
+    total_count = serializers.IntegerField()
+    truncated = serializers.BooleanField()
+
+
+class GeoJSONPointAnswer(serializers.Serializer):
+    type = serializers.ChoiceField(["Point"])
+    coordinates = serializers.ListField(child=serializers.FloatField())
+
+
+class TestedAnswer(serializers.Serializer):
+    geofence_id = serializers.CharField()
+    geofence_name = serializers.CharField()
+    is_inside = serializers.BooleanField()
+    distance_meters = serializers.FloatField()
+
+
+class MatchedAnswer(serializers.Serializer):
+    geofence_id = serializers.CharField()
+    geofence_name = serializers.CharField()
+    group_id = serializers.UUIDField(allow_null=True)
+    group_name = serializers.CharField(allow_null=True)
+    distance_meters = serializers.FloatField()
+
+
+class TestPointAnswer(serializers.Serializer):
+    """`results` are the fences that hold the point and, where `geofence_ids` names some, each of those. Distances are
+    geodesic, from the point to the fence's centre."""
+
+    point = GeoJSONPointAnswer()
+    inside_geofences = serializers.IntegerField()
+    total_geofences = serializers.IntegerField()
+    results = TestedAnswer(many=True)
+    matched_geofences = MatchedAnswer(many=True)
+    request_metadata = serializers.DictField(allow_null=True)
+
+
+class PlaceAnswer(serializers.Serializer):
+    latitude = serializers.FloatField()
+    longitude = serializers.FloatField()
+
+
+class GroupTestedAnswer(serializers.Serializer):
+    geofence_id = serializers.UUIDField()
+    geofence_name = serializers.CharField()
+    contains = serializers.BooleanField()
+
+
+class GroupTestPointAnswer(serializers.Serializer):
+    """`results` are the fences that hold the point, then the newest 500 of the others."""
+
+    group_id = serializers.UUIDField()
+    test_point = PlaceAnswer()
+    results = GroupTestedAnswer(many=True)
+    total_geofences = serializers.IntegerField()
+    matching_geofences = serializers.IntegerField()
+
+
+class BulkResultAnswer(serializers.Serializer):
+    index = serializers.IntegerField()
+    status = serializers.ChoiceField(["created", "duplicate", "error"])
+    geofence_id = serializers.UUIDField(allow_null=True)
+    error_code = serializers.CharField(required=False)
+    error = serializers.DictField(child=serializers.CharField(), required=False)
+    dedup_match = serializers.DictField(required=False)
+
+
+class BulkAnswer(serializers.Serializer):
+    results = BulkResultAnswer(many=True)
+
+
+A_POINT = OpenApiExample("A point", value={"lat": 47.37, "lng": 8.54}, request_only=True)
+AN_ADDRESS = OpenApiExample(
+    "An address",
+    value={
+        "items": [{"index": 0, "address": "Bahnhofstrasse 1, Zürich", "status": "ok", "lat": 47.37, "lng": 8.54}],
+        "dedup_strategy": "skip",
+    },
+    request_only=True,
+)
 A_YARD = OpenApiExample(
     "A yard",
     value={"name": "Yard", "geometry": {"type": "Circle", "center": [8.54, 47.37], "radius_meters": 200}},
     request_only=True,
 )
+GROUP_PAGE_PARAMETERS = [
+    OpenApiParameter("limit", OpenApiTypes.INT, default=MAX_GROUP_PAGE, description="Larger values are capped."),
+    OpenApiParameter("offset", OpenApiTypes.INT, default=0),
+]
 PAGE_PARAMETERS = [
     OpenApiParameter(
         "limit", OpenApiTypes.INT, description=f"Larger values than {MAX_PAGE_LENGTH} are capped.", default=50

@@ -6,10 +6,13 @@ DOCUMENT_SQL.
 
 import uuid
 from dataclasses import dataclass, replace
+from typing import NoReturn
 from urllib.parse import urlencode
 
 import orjson
 from django.db import connection
+
+from spatialflow.errors import ApiError
 
 MIN_TRIGGER_RADIUS_METERS = 50
 
@@ -29,20 +32,33 @@ DOCUMENT_SQL = f"""
     SELECT row_to_json(document)::text
     FROM (SELECT {DOCUMENT_COLUMNS} FROM geofences_geofence AS fence WHERE workspace_id = %s AND id = %s) AS document"""  # noqa: S608
 
-# The innermost query limits before anything is computed for a row. A page that is not full and not past the end tells
-# the total by itself, so that most workspaces never pay for a count; the others count in an index alone.
+# The rows of a page are limited before anything is computed for one, and its text leaves the database only when it is
+# not too long. Of several states each is read in the order of its own stretch of the index, and those are merged. How
+# many there are in all stands in the table of totals, which triggers keep; only a list by tags counts, in an index.
 PAGE_SQL = """
     WITH answer AS (
-        SELECT count(*) AS size, string_agg(row_to_json(document)::text, ',') AS documents
-        FROM (SELECT {columns} FROM (
-            SELECT * FROM geofences_geofence WHERE {condition}
-            ORDER BY created_at DESC, id LIMIT %(limit)s OFFSET %(offset)s
-        ) AS fence) AS document
+        SELECT count(*) AS size, coalesce(sum(octet_length(document)), 0) AS bytes,
+            string_agg(document, ',') AS documents
+        FROM (SELECT row_to_json(document)::text AS document FROM (SELECT {columns} FROM (
+            {rows} ORDER BY created_at DESC, id LIMIT %(limit)s OFFSET %(offset)s
+        ) AS fence) AS document) AS page
     )
-    SELECT documents, size, CASE
-        WHEN size < %(limit)s AND (size > 0 OR %(offset)s = 0) THEN %(offset)s + size
-        ELSE (SELECT count(*) FROM geofences_geofence WHERE {condition})
-    END FROM answer"""
+    SELECT CASE WHEN bytes <= %(max_bytes)s THEN documents END, bytes, size, ({total}) FROM answer"""
+STATE_SQL = "SELECT * FROM geofences_geofence WHERE workspace_id = %(workspace_id)s AND {state}"
+TAGGED = "workspace_id = %(workspace_id)s AND tag_keys @> %(tag_keys)s::text[]"
+STATES = {
+    "active": "is_active AND NOT archived",
+    "active_archived": "is_active AND archived",
+    "inactive": "NOT is_active AND NOT archived",
+    "inactive_archived": "NOT is_active AND archived",
+}
+# Twice this goes out, under `geofences` and `results`. A hundred of the largest fences always fit.
+MAX_PAGE_BYTES = 9 * 1024 * 1024
+
+
+class PageTooLarge(ApiError):
+    status_code = 422
+    default_code = "page_too_large"
 
 
 @dataclass(frozen=True)
@@ -56,6 +72,13 @@ class GeofencePage:
     tags: tuple[str, ...] = ()
 
     @property
+    def states(self) -> list[str]:
+        """Return the keys of STATES that are asked for."""
+        active = ["active", "inactive"][: 1 if self.active_only else 2]
+        archived = ["", "_archived"][: 2 if self.include_archived else 1]
+        return [f"{one}{other}" for one in active for other in archived]
+
+    @property
     def query_string(self) -> str:
         pairs = [("limit", str(self.limit)), ("offset", str(self.offset))]
         if not self.active_only:
@@ -67,28 +90,56 @@ class GeofencePage:
 
 def read_geofence_page(workspace_id: uuid.UUID, page: GeofencePage, tag_keys: list[str], path: str) -> bytes:
     """Return the answer to a list request, newest first, in one statement. `path` is where the next page is asked
-    for."""
-    condition = "workspace_id = %(workspace_id)s"
-    if page.active_only:
-        condition += " AND is_active"
-    if not page.include_archived:
-        condition += " AND NOT archived"
-    if tag_keys:
-        condition += " AND tag_keys @> %(tag_keys)s::text[]"
+    for. Raises PageTooLarge.
+    """
+    rows, total = _rows_and_total(page.states, by_tags=bool(tag_keys))
     parameters = {"workspace_id": workspace_id, "limit": page.limit, "offset": page.offset, "tag_keys": tag_keys}
     with connection.cursor() as cursor:
-        cursor.execute(PAGE_SQL.format(condition=condition, columns=DOCUMENT_COLUMNS), parameters)
-        documents, size, total = cursor.fetchone()
+        cursor.execute(
+            PAGE_SQL.format(rows=rows, total=total, columns=DOCUMENT_COLUMNS),
+            {**parameters, "max_bytes": MAX_PAGE_BYTES},
+        )
+        documents, length, size, total_count = cursor.fetchone()
+    if length > MAX_PAGE_BYTES:
+        _refuse_too_large(page.limit, size, length)
     following = None
-    if page.offset + size < total and size:
+    if page.offset + size < total_count and size:
         following = f"{path}?{replace(page, offset=page.offset + size).query_string}"
     fences = b"[%b]" % (documents or "").encode()
     return b'{"geofences":%b,"count":%d,"total_count":%d,"results":%b,"next":%b}' % (
         fences,
         size,
-        total,
+        total_count,
         fences,
         orjson.dumps(following),
+    )
+
+
+def _rows_and_total(states: list[str], *, by_tags: bool) -> tuple[str, str]:
+    """Return the two changing parts of PAGE_SQL."""
+    if by_tags:
+        either = " OR ".join(f"({STATES[state]})" for state in states)
+        condition = f"{TAGGED} AND ({either})"
+        return (
+            f"SELECT * FROM geofences_geofence WHERE {condition}",  # noqa: S608 - made of constants
+            f"SELECT count(*) FROM geofences_geofence WHERE {condition}",  # noqa: S608
+        )
+    rows = " UNION ALL ".join(STATE_SQL.format(state=STATES[state]) for state in states)
+    counted = " + ".join(states)
+    return (
+        f"SELECT * FROM ({rows}) AS state",  # noqa: S608
+        f"SELECT coalesce(sum({counted}), 0)::bigint FROM geofences_geofencetotal "  # noqa: S608
+        "WHERE workspace_id = %(workspace_id)s",
+    )
+
+
+def _refuse_too_large(limit: int, size: int, length: int) -> NoReturn:
+    """Raise PageTooLarge with a limit that fits. Fewer fences than asked for would look like the last page to the
+    SDK."""
+    fitting = max(100, MAX_PAGE_BYTES * size // length * 9 // 10 // 10 * 10)
+    raise PageTooLarge(
+        f"limit: these {size} geofences are {length // 1024 // 1024 + 1} MiB, too much for one page. "
+        f"Ask again with a limit of {min(fitting, limit - 1)} or less."
     )
 
 
@@ -103,5 +154,8 @@ def find_geofence_json(workspace_id: uuid.UUID, geofence_id: uuid.UUID) -> bytes
 def count_geofences(workspace_id: uuid.UUID) -> int:
     """Return how many fences a workspace has, archived ones too."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM geofences_geofence WHERE workspace_id = %s AND is_active", [workspace_id])
-        return int(cursor.fetchone()[0])
+        cursor.execute(
+            "SELECT active + active_archived FROM geofences_geofencetotal WHERE workspace_id = %s", [workspace_id]
+        )
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0

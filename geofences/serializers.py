@@ -13,6 +13,7 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 from geofences.geometry import FenceGeometry, GeometryError, read_geometry
+from geofences.listings import MAX_GROUP_PAGE
 from geofences.queries import GeofencePage
 from geofences.stored_json import find_reason_not_to_store
 
@@ -183,6 +184,22 @@ class UpdateGeofenceSerializer(GeofenceSerializer):
         if "lat" in attrs or "lng" in attrs:
             attrs |= {"lat": attrs.get("lat"), "lng": attrs.get("lng")}
         return attrs
+
+
+class GroupNameSerializer(serializers.Serializer):
+    """The name of a group, which is the whole body of a request: a text, or null for none."""
+
+    group_name = OptionalTextField(max_length=255)
+
+
+def read_group_page(query: QueryDict) -> tuple[int, int]:
+    """Return limit and offset of a list of a group's fences. Raises ValidationError."""
+    errors: dict[str, list[str]] = {}
+    limit = min(_read_whole_number(query, "limit", MAX_GROUP_PAGE, errors, minimum=1), MAX_GROUP_PAGE)
+    offset = _read_whole_number(query, "offset", 0, errors, maximum=MAX_OFFSET)
+    if errors:
+        raise serializers.ValidationError(errors)
+    return limit, offset
 
 
 def read_page_query(query: QueryDict) -> GeofencePage:

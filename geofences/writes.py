@@ -25,7 +25,7 @@ class DuplicateGeofence(Conflict):
 def create_geofence(workspace_id: uuid.UUID, user_id: uuid.UUID, fields: Mapping[str, Any]) -> uuid.UUID:
     """Store a fence from the fields of a validated CreateGeofenceSerializer and return its id. Raises
     DuplicateGeofence."""
-    fence = Geofence(workspace_id=workspace_id, created_by_id=user_id, **_columns(workspace_id, fields))
+    fence = Geofence(workspace_id=workspace_id, created_by_id=user_id, **columns_of(workspace_id, fields))
     fence.updated_at = fence.created_at
     if fields.get("confirm_duplicate"):
         fence.distinct_by = fence.id
@@ -47,7 +47,7 @@ def update_geofence(workspace_id: uuid.UUID, geofence_id: uuid.UUID, fields: Map
     An update is never refused as a repetition: there is no member to confirm one with, so the fence counts as confirmed
     from then on.
     """
-    columns = _columns(workspace_id, fields)
+    columns = columns_of(workspace_id, fields)
     if columns:
         columns["updated_at"] = timezone.now()
     if columns.keys() & {"name", "geometry", "is_active"}:
@@ -64,6 +64,30 @@ def delete_geofence(workspace_id: uuid.UUID, geofence_id: uuid.UUID) -> None:
         raise NotFound()
 
 
+def set_archived(workspace_id: uuid.UUID, geofence_id: uuid.UUID, *, archived: bool) -> None:
+    """Take a fence out of the usual list, or bring it back. Doing it again changes nothing. Raises NotFound.
+
+    What comes back is never refused as a repetition: like after an update, the fence counts as confirmed.
+    """
+    fence = Geofence.objects.for_workspace(workspace_id).filter(pk=geofence_id)
+    columns: dict[str, Any] = {"archived": archived, "updated_at": timezone.now()}
+    if not archived:
+        columns["distinct_by"] = geofence_id
+    if not fence.filter(archived=not archived).update(**columns) and not fence.exists():
+        raise NotFound()
+
+
+def set_group(workspace_id: uuid.UUID, geofence_id: uuid.UUID, group_name: str | None) -> dict[str, Any]:
+    """Put a fence into the workspace's group of this name, or with None into none, and return what it now is. Raises
+    NotFound."""
+    update_geofence(workspace_id, geofence_id, {"group_name": group_name})
+    shown = ("id", "name", "group_id", "group_name", "updated_at")
+    row = Geofence.objects.for_workspace(workspace_id).filter(pk=geofence_id).values(*shown).first()
+    if row is None:
+        raise NotFound()
+    return row
+
+
 def tag_key(name: str) -> str:
     """Return what two spellings of one tag have in common: case, accents' encoding and spacing do not matter."""
     return " ".join(unicodedata.normalize("NFC", name).casefold().split())
@@ -74,7 +98,7 @@ def group_id_for(workspace_id: uuid.UUID, group_name: str) -> uuid.UUID:
     return uuid.uuid5(workspace_id, group_name)
 
 
-def _columns(workspace_id: uuid.UUID, fields: Mapping[str, Any]) -> dict[str, Any]:
+def columns_of(workspace_id: uuid.UUID, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns that the given fields decide, derived ones included."""
     plain = (
         "name",

@@ -155,6 +155,190 @@ def test_the_sdks_pagination_reads_every_fence_once(alice: Actor, key_sdk: Clien
         assert walked["total_count"] == 5
 
 
+@exercises("geofences.archive", "geofences.unarchive")
+@pytest.mark.parametrize("caller", ["alice_sdk", "key_sdk"])
+def test_an_archived_fence_leaves_the_list_until_it_is_brought_back(request, alice: Actor, caller):
+    client: Client = request.getfixturevalue(caller)
+    fence = store_fence(alice)
+
+    archived = client.call("geofences.archive", geofence_id=fence["id"])
+
+    assert archived == {**fence, "archived": True, "updated_at": archived["updated_at"]}
+    assert client.call("geofences.archive", geofence_id=fence["id"]) == archived
+    assert client.call("geofences.list")["geofences"] == []
+    assert client.call("geofences.list", include_archived=True)["geofences"] == [archived]
+    back = client.call("geofences.unarchive", geofence_id=fence["id"])
+    assert back == {**fence, "updated_at": back["updated_at"]}
+    assert client.call("geofences.unarchive", geofence_id=fence["id"]) == back
+    assert client.call("geofences.list")["geofences"] == [back]
+
+
+@exercises("geofences.update_group", "geofences.list_groups", "geofences.list_group_geofences")
+@pytest.mark.parametrize("caller", ["alice_sdk", "key_sdk"])
+def test_a_fence_is_put_into_a_group_and_taken_out(request, alice: Actor, caller):
+    client: Client = request.getfixturevalue(caller)
+    fence = store_fence(alice, description="Tor 3")
+
+    grouped = client.call("geofences.update_group", geofence_id=fence["id"], body="Plants")
+
+    group_id = grouped["group_id"]
+    expected = {"id": fence["id"], "name": "Depot", "group_id": group_id, "group_name": "Plants"}
+    assert grouped == {**expected, "updated_at": grouped["updated_at"]}
+    groups = client.call("geofences.list_groups")
+    assert groups == {
+        "groups": [{"group_id": group_id, "group_name": "Plants", "geofence_count": 1}],
+        "count": 1,
+    }
+    listed = client.call("geofences.list_group_geofences", group_id=group_id)
+    assert listed["geofences"] == [
+        {**grouped, "description": "Tor 3", "created_at": fence["created_at"], "updated_at": grouped["updated_at"]}
+    ]
+    assert (listed["count"], listed["group_id"]) == (1, group_id)
+    assert client.call("geofences.update_group", geofence_id=fence["id"], body=None)["group_id"] is None
+    assert client.call("geofences.list_groups") == {"groups": [], "count": 0}
+    assert client.refused("geofences.list_group_geofences", group_id=group_id).kind == "NotFoundError"
+
+
+POINT_REQUESTS = {
+    "lat and lng": from_dict("TestPointRequest", lat=47.35, lng=8.58),
+    "point": from_dict("TestPointRequest", point={"lat": 47.35, "lng": 8.58}),
+    "geometry": built(
+        "TestPointRequest",
+        geometry=built("Geometry2", built("GeoJSONPoint", type="Point", coordinates=[8.58, 47.35])),
+    ),
+}
+
+
+@exercises("geofences.test_point")
+@pytest.mark.parametrize("caller", ["alice_sdk", "key_sdk"])
+@pytest.mark.parametrize("way", POINT_REQUESTS)
+def test_a_point_is_tested_against_the_workspaces_fences(request, alice: Actor, way, caller):
+    client: Client = request.getfixturevalue(caller)
+    inside = store_fence(alice, group_name="Plants")
+    store_fence(alice, "elsewhere", geometry=GEOMETRIES["GeoJSONCircle"])
+
+    tested = client.call("geofences.test_point", test_point_request=POINT_REQUESTS[way])
+
+    distance = tested["results"][0]["distance_meters"]
+    found = {"geofence_id": inside["id"], "geofence_name": "Depot"}
+    assert tested == {
+        "point": {"type": "Point", "coordinates": [8.58, 47.35]},
+        "inside_geofences": 1,
+        "total_geofences": 2,
+        "results": [{**found, "is_inside": True, "distance_meters": distance}],
+        "matched_geofences": [
+            {**found, "group_id": inside["group_id"], "group_name": "Plants", "distance_meters": distance}
+        ],
+        "request_metadata": None,
+    }
+
+
+@exercises("geofences.test_point")
+def test_a_point_is_tested_against_a_draft(key_sdk: Client):
+    draft = built("Geometry2", built("GeoJSONPolygon", **POLYGON))
+    point = built("TestPointCoordinate", lat=47.35, lng=8.58)
+
+    tested = key_sdk.call(
+        "geofences.test_point",
+        test_point_request=built("TestPointRequest", geometry=draft, point=point, request_metadata={"try": 1}),
+    )
+
+    assert (tested["inside_geofences"], tested["total_geofences"]) == (1, 1)
+    assert tested["results"][0]["geofence_id"] == "draft"
+    assert tested["request_metadata"] == {"try": 1}
+
+
+@exercises("geofences.test_group_point")
+@pytest.mark.parametrize("caller", ["alice_sdk", "key_sdk"])
+def test_a_point_is_tested_against_a_group(request, alice: Actor, caller):
+    client: Client = request.getfixturevalue(caller)
+    inside = store_fence(alice, group_name="Plants")
+    outside = store_fence(alice, "elsewhere", geometry=GEOMETRIES["GeoJSONCircle"], group_name="Plants")
+    store_fence(alice, "not in the group")
+
+    tested = client.call(
+        "geofences.test_group_point",
+        group_id=inside["group_id"],
+        request=from_dict("TestPointRequest", lat=47.35, lng=8.58),
+    )
+
+    assert tested == {
+        "group_id": inside["group_id"],
+        "test_point": {"latitude": 47.35, "longitude": 8.58},
+        "results": [
+            {"geofence_id": inside["id"], "geofence_name": "Depot", "contains": True},
+            {"geofence_id": outside["id"], "geofence_name": "elsewhere", "contains": False},
+        ],
+        "total_geofences": 2,
+        "matching_geofences": 1,
+    }
+
+
+@exercises("geofences.list_tags")
+@pytest.mark.parametrize("caller", ["alice_sdk", "key_sdk"])
+def test_tags_are_listed_by_name_with_their_use(request, alice: Actor, caller):
+    client: Client = request.getfixturevalue(caller)
+    store_fence(alice, "one", tags=["north", "24/7"])
+    store_fence(alice, "two", tags=["North"])
+
+    tags = client.call("geofences.list_tags")
+
+    assert [(tag["name"], tag["normalized_name"], tag["usage_count"]) for tag in tags["tags"]] == [
+        ("24/7", "24/7", 1),
+        ("North", "north", 2),
+    ]
+    assert (tags["total"], tags["truncated"]) == (2, False)
+    assert client.call("geofences.list_tags") == tags
+
+
+@exercises("geofences.active_summary")
+@pytest.mark.parametrize("caller", ["alice_sdk", "key_sdk"])
+def test_the_summary_shows_active_fences_with_their_centre(request, alice: Actor, caller):
+    client: Client = request.getfixturevalue(caller)
+    fence = store_fence(alice, geometry=GEOMETRIES["GeoJSONCircle"])
+    gone = store_fence(alice, "gone")
+    client.call("geofences.archive", geofence_id=gone["id"])
+
+    assert client.call("geofences.active_summary") == {
+        "geofences": [
+            {
+                "id": fence["id"],
+                "name": "Depot",
+                "geometry": GEOMETRIES["GeoJSONCircle"],
+                "center": [8.5417, 47.3769],
+                "event_count_today": 0,
+            }
+        ]
+    }
+
+
+@exercises("geofences.bulk_create")
+@pytest.mark.parametrize("caller", ["alice_sdk", "key_sdk"])
+def test_many_fences_are_made_from_addresses(request, alice: Actor, caller):
+    client: Client = request.getfixturevalue(caller)
+    item = {"address": "Bahnhofstrasse 1", "status": "ok", "lat": 47.37, "lng": 8.54}
+    nowhere = {"index": 2, "address": "Nowhere", "status": "ok"}
+    items = [{**item, "index": 0}, {**item, "index": 1, "status": "dedup"}, nowhere]
+
+    bulk = from_dict("BulkCreateRequest", items=items)
+    made, again, failed = client.call("geofences.bulk_create", request=bulk)["results"]
+
+    match = {"geofence_id": made["geofence_id"], "name": "Bahnhofstrasse 1", "address": "Bahnhofstrasse 1"}
+    nothing = {"geofence_id": None, "error_code": None, "error": None, "dedup_match": None}
+    assert made == {**nothing, "index": 0, "status": "created", "geofence_id": made["geofence_id"]}
+    assert again == {**nothing, "index": 1, "status": "duplicate", "dedup_match": match}
+    sentence = "This service has no geocoder; send lat and lng with the address."
+    assert failed == {
+        **nothing,
+        "index": 2,
+        "status": "error",
+        "error_code": "no_coordinates",
+        "error": {"code": "no_coordinates", "message": sentence},
+    }
+    fence = client.call("geofences.get", geofence_id=made["geofence_id"])
+    assert fence["geometry"] == {"type": "Circle", "center": [8.54, 47.37], "radius_meters": 100}
+
+
 @exercises("geofences.health")
 def test_health(anyone_sdk: Client):
     assert anyone_sdk.call("geofences.health") == {"status": "healthy", "service": "geofences"}

@@ -113,11 +113,21 @@ WHO_MAY: dict[tuple[str, ...], str] = {
     (*PEOPLE, KEY): """
         GET geofences
         GET geofences/<geofence_id>
+        GET geofences/active-summary
+        GET geofences/groups
+        GET geofences/groups/<group_id>/geofences
+        POST geofences/groups/<group_id>/test-point
+        GET geofences/tags
+        POST geofences/test-point
     """,
     (OWNER, MANAGER, FIELD_WORKER, KEY): """
         POST geofences
         PUT geofences/<geofence_id>
         DELETE geofences/<geofence_id>
+        POST geofences/<geofence_id>/archive
+        POST geofences/<geofence_id>/unarchive
+        PUT geofences/<geofence_id>/group
+        POST geofences/bulk
     """,
     (KEY,): """
         GET account/api-keys/current

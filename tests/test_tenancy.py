@@ -77,6 +77,7 @@ BODIES: dict[str, Any] = {
     "PATCH workspaces/members/<user_id>": {"role": "member"},
     "PATCH workspaces/invitations/<invite_id>": {"expires_at": "2026-12-24T00:00:00Z"},
     "POST geofences/groups/<group_id>/test-point": {"lat": 47.3, "lng": 8.5},
+    "PUT geofences/<geofence_id>/group": "North",
 }
 
 
@@ -91,6 +92,7 @@ NAMED_IDS: dict[tuple[str, str], tuple[Callable[[Actor], Any], dict[str, Any]]] 
     ("select_workspace", "workspace_id"): (second_workspace, {}),
     ("mobile_select_workspace", "workspace_id"): (second_workspace, {}),
     ("resend_missing_invitations", "invitation_ids"): (invite, {}),
+    ("test_point", "geofence_ids"): (lambda actor: store_row(actor, "Depot").id, {"lat": 47.35, "lng": 8.58}),
     ("list_audit_logs", "user_id"): (lambda actor: actor.user.id, {}),
     ("export_audit_logs", "user_id"): (lambda actor: actor.user.id, {"format": "csv"}),
 }

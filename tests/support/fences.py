@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from geofences.geometry import BoundingBox
+from geofences.geometry import read_geometry
 from geofences.models import Geofence
 from tests.support.cast import Actor
 
@@ -32,11 +32,12 @@ def store_fence(actor: Actor, name: str = "Depot", geometry: Any = POLYGON, **fi
 
 def store_row(actor: Actor, name: str, age: int = 0, **columns: Any) -> Geofence:
     """Return a row made without HTTP, `age` seconds old."""
+    polygon = read_geometry(POLYGON)
     defaults = {
-        "geometry": POLYGON,
+        "geometry": polygon.given,
         "geometry_type": "Polygon",
-        "shape": b"",
-        "bounding_box": BoundingBox(8.5, 47.3, 8.6, 47.4),
+        "shape": polygon.wkb,
+        "bounding_box": polygon.bounding_box,
         "geometry_digest": name.encode(),
         "created_at": timezone.now() - timedelta(seconds=age),
     }
