@@ -33,7 +33,7 @@ DOCUMENT_SQL = f"""
     FROM (SELECT {DOCUMENT_COLUMNS} FROM geofences_geofence AS fence WHERE workspace_id = %s AND id = %s) AS document"""  # noqa: S608
 
 # The rows of a page are limited before anything is computed for one, and its text leaves the database only when it is
-# not too long. Of several states each is read in the order of its own stretch of the index, and those are merged. How
+# not too long. Each state is read in the order of its own stretch of the index, as far as the page goes. How
 # many there are in all stands in the table of totals, which triggers keep; only a list by tags counts, in an index.
 PAGE_SQL = """
     WITH answer AS (
@@ -44,7 +44,9 @@ PAGE_SQL = """
         ) AS fence) AS document) AS page
     )
     SELECT CASE WHEN bytes <= %(max_bytes)s THEN documents END, bytes, size, ({total}) FROM answer"""
-STATE_SQL = "SELECT * FROM geofences_geofence WHERE workspace_id = %(workspace_id)s AND {state}"
+STATE_SQL = """(
+    SELECT * FROM geofences_geofence WHERE workspace_id = %(workspace_id)s AND {state}
+    ORDER BY created_at DESC, id LIMIT %(limit)s::bigint + %(offset)s::bigint)"""
 TAGGED = "workspace_id = %(workspace_id)s AND tag_keys @> %(tag_keys)s::text[]"
 STATES = {
     "active": "is_active AND NOT archived",
