@@ -1,0 +1,196 @@
+"""Groups, tags, the archive, the summary for a map, the totals, and how large an answer may become."""
+
+import random
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from accounts.models import Workspace
+from geofences.models import Geofence, GeofenceTotal
+from tests.support.cast import Actor
+from tests.support.fences import CIRCLE, POLYGON, URL, names, store_fence, store_row
+
+
+def group_of(fence: dict[str, Any]) -> str:
+    return f"{URL}/groups/{fence['group_id']}/geofences"
+
+
+def test_groups_are_those_of_the_usual_list(alice: Actor, mallory: Actor) -> None:
+    store_fence(mallory, group_name="North")
+    kept = store_fence(alice, group_name="South")
+    north = [store_fence(alice, name, group_name="North") for name in ("one", "two", "three")]
+    alice.client.delete(f"{URL}/{north[0]['id']}")
+    alice.client.post(f"{URL}/{north[1]['id']}/archive")
+
+    groups = alice.client.get(f"{URL}/groups").json()
+
+    assert groups == {
+        "groups": [
+            {"group_id": north[0]["group_id"], "group_name": "North", "geofence_count": 1},
+            {"group_id": kept["group_id"], "group_name": "South", "geofence_count": 1},
+        ],
+        "count": 2,
+        "truncated": False,
+    }
+    assert names(alice.client.get(group_of(north[0]))) == ["three"]
+    alice.client.delete(f"{URL}/{north[2]['id']}")
+    assert alice.client.get(group_of(north[0])).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "found"), [("", "edcba"), ("?limit=2", "ed"), ("?limit=2&offset=4", "a"), ("?offset=5", "")]
+)
+def test_a_groups_pages(alice: Actor, query: str, found: str) -> None:
+    fences = [store_fence(alice, name, group_name="North") for name in "abcde"]
+
+    answer = alice.client.get(f"{group_of(fences[0])}{query}")
+
+    assert names(answer) == list(found)
+    assert (answer.json()["count"], answer.json()["total_count"]) == (len(found), 5)
+    assert alice.client.get(f"{group_of(fences[0])}?limit=0").status_code == 422
+
+
+@pytest.mark.parametrize("body", ['{"name": "North"}', "[]", "5", "true", f'"{"x" * 256}"', "{}"])
+def test_a_group_is_named_by_a_text(alice: Actor, body: str) -> None:
+    fence = store_fence(alice, group_name="South")
+    path = f"{URL}/{fence['id']}/group"
+
+    refused = alice.client.put(path, body, content_type="application/json")
+
+    assert (refused.status_code, list(refused.json()["details"])) == (422, ["group_name"])
+    assert alice.client.get(f"{URL}/{fence['id']}").json()["group_name"] == "South"
+    assert alice.client.put(path, '" North "', content_type="application/json").json()["group_name"] == "North"
+    assert alice.client.put(path, "null", content_type="application/json").json()["group_id"] is None
+
+
+def test_what_comes_back_from_the_archive_may_repeat_what_was_made_meanwhile(alice: Actor) -> None:
+    archived = store_fence(alice)
+    alice.client.post(f"{URL}/{archived['id']}/archive")
+    store_fence(alice)
+
+    back = alice.client.post(f"{URL}/{archived['id']}/unarchive")
+
+    assert (back.status_code, back.json()["archived"]) == (200, False)
+    assert names(alice.client.get(URL)) == ["Depot", "Depot"]
+
+
+def test_tags_are_capped_at_500_and_say_so(alice: Actor) -> None:
+    for start in range(0, 501, 50):
+        tags = [f"Tag {number:03}" for number in range(start, min(start + 50, 501))]
+        store_row(alice, f"fence {start}", tags=tags, tag_keys=[tag.lower() for tag in tags])
+
+    answer = alice.client.get(f"{URL}/tags").json()
+
+    assert [tag["name"] for tag in answer["tags"]] == [f"Tag {number:03}" for number in range(500)]
+    assert (answer["total"], answer["truncated"]) == (501, True)
+
+
+def test_a_tags_use_is_what_a_list_by_it_finds(alice: Actor, mallory: Actor) -> None:
+    store_fence(mallory, tags=["vip"])
+    for name in ("kept", "archived", "deleted"):
+        store_fence(alice, name, tags=["VIP", "Zoo"] if name == "kept" else ["vip"])
+    for fence in alice.client.get(URL).json()["geofences"]:
+        if fence["name"] == "archived":
+            alice.client.post(f"{URL}/{fence['id']}/archive")
+        elif fence["name"] == "deleted":
+            alice.client.delete(f"{URL}/{fence['id']}")
+
+    tags = alice.client.get(f"{URL}/tags").json()["tags"]
+
+    assert [(tag["name"], tag["usage_count"]) for tag in tags] == [("VIP", 1), ("Zoo", 1)]
+    assert alice.client.get(URL, {"tags": "vip"}).json()["total_count"] == 1
+
+
+def test_the_summary_is_the_newest_and_bounded(alice: Actor) -> None:
+    for age in range(501):
+        store_row(alice, f"fence {age}", age=age)
+
+    answer = alice.client.get(f"{URL}/active-summary").json()
+
+    assert names(alice.client.get(f"{URL}/active-summary")) == [f"fence {age}" for age in range(500)]
+    assert (answer["total_count"], answer["truncated"]) == (501, True)
+    assert answer["geofences"][0]["center"] == pytest.approx([8.566667, 47.333333], abs=1e-6)
+
+
+def large_geometry() -> dict[str, Any]:
+    """Return a strip of 1,000 positions with all the digits that a float has."""
+    chance = random.Random(9)
+    upper = [[number / 10 + chance.random() / 20, 1 + chance.random()] for number in range(499)]
+    lower = [[number / 10 + chance.random() / 20, -1 - chance.random()] for number in reversed(range(500))]
+    return {"type": "Polygon", "coordinates": [[*upper, *lower, upper[0]]]}
+
+
+def test_a_page_that_is_too_large_says_which_limit_fits(alice: Actor) -> None:
+    geometry = large_geometry()
+    store_fence(alice, "large", geometry)
+    for number in range(299):
+        store_row(alice, f"fence {number}", age=number + 1, geometry=geometry)
+
+    refused = alice.client.get(URL, {"limit": 500})
+    allowed = int(refused.json()["detail"].split("a limit of ")[1].split()[0])
+    fitting = alice.client.get(URL, {"limit": allowed})
+
+    assert (refused.status_code, refused.json()["error_code"]) == (422, "page_too_large")
+    assert refused.json()["detail"].startswith("limit: these 300 geofences are ")
+    assert (fitting.status_code, fitting.json()["count"]) == (200, allowed)
+    assert 100 <= allowed < 300
+    summary = alice.client.get(f"{URL}/active-summary")
+    assert 50 < len(summary.json()["geofences"]) < 300
+    assert len(summary.content) < 5 * 1024 * 1024
+
+
+def test_a_hundred_of_the_largest_fences_always_fit(alice: Actor) -> None:
+    """The SDK asks for a hundred: it must never meet the refusal of a large page."""
+    largest = {"geometry": {"padding": "x" * 64 * 1024}, "metadata": {"padding": "x" * 16 * 1024}}
+    texts = {"description": "€" * 500, "webhook_url": "u" * 2048, "address": "€" * 1000}
+    for number in range(100):
+        store_row(alice, f"fence {number}", **largest, **texts, webhook_events=["e" * 100] * 50)
+
+    answer = alice.client.get(URL, {"limit": 100})
+
+    assert (answer.status_code, answer.json()["count"]) == (200, 100)
+
+
+def assert_totals_are_true(workspace: Workspace) -> None:
+    kept = GeofenceTotal.objects.filter(workspace=workspace).values().first()
+    counted = {
+        f"{active}{archived}": Geofence.objects.filter(
+            workspace=workspace, is_active=active == "active", archived=archived == "_archived"
+        ).count()
+        for active in ("active", "inactive")
+        for archived in ("", "_archived")
+    }
+    assert kept == {"workspace_id": workspace.pk, **counted}
+
+
+def test_totals_follow_every_change(alice: Actor, mallory: Actor) -> None:
+    store_fence(mallory)
+    fences = [store_fence(alice, name) for name in "abcd"]
+    assert_totals_are_true(alice.workspace)
+
+    for method, path in (("post", "/archive"), ("post", "/archive"), ("delete", ""), ("post", "/unarchive")):
+        getattr(alice.client, method)(f"{URL}/{fences[0]['id']}{path}")
+        assert_totals_are_true(alice.workspace)
+    alice.client.put(f"{URL}/{fences[1]['id']}", {"is_active": False, "name": "b2"}, format="json")
+    alice.client.post(URL, {"name": "d", "geometry": POLYGON}, format="json")  # refused: a repetition
+    alice.client.post(f"{URL}/{fences[2]['id']}/archive")
+    Geofence.objects.filter(pk=fences[3]["id"]).delete()
+
+    assert_totals_are_true(alice.workspace)
+    assert_totals_are_true(mallory.workspace)
+    assert alice.client.get(URL).json()["total_count"] == 0
+    everything = alice.client.get(URL, {"active_only": "false", "include_archived": "true"}).json()
+    assert everything["total_count"] == everything["count"] == 3
+
+
+def test_totals_end_with_their_workspace(alice: Actor, mallory: Actor) -> None:
+    for actor in (alice, mallory):
+        store_fence(actor, geometry=CIRCLE)
+
+    alice.workspace.delete()
+
+    assert_totals_are_true(mallory.workspace)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT workspace_id FROM geofences_geofencetotal")
+        assert cursor.fetchall() == [(mallory.workspace.pk,)]
