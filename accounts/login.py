@@ -149,8 +149,9 @@ def membership_to_enter(user: User, client: Client) -> Membership:
 
 def refuse_without_workspace(user: User) -> None:
     """Raise `NoWorkspace` where `membership_to_enter` would; change nothing."""
-    memberships = Membership.objects.filter(user=user)
-    if memberships.exists() and not memberships.filter(workspace__suspended_at=None).exists():
+    # In one statement: between two, the account could be deleted, and its person told of a suspension that never was.
+    suspensions = Membership.objects.filter(user=user).values_list("workspace__suspended_at", flat=True)
+    if suspensions and None not in suspensions:
         raise NoWorkspace()
 
 

@@ -100,6 +100,8 @@ def watched(page: Page, refusals: Collection[int] = ()) -> Iterator[list[str]]:
 
 def look_at(page: Page) -> None:
     """Assert that the page as it stands is accessible in both colour schemes and not wider than the screen."""
+    page.wait_for_load_state()  # the press before may be on its way to another page
+    page.locator("main").wait_for()
     fits(page)
     axe(page)
 
