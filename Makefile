@@ -45,8 +45,9 @@ bench-audit: $(VENV)/.run-requirements ## measure how many events the audit trai
 vendor: ## copy the third-party files that the dashboard serves, with their licences, from their npm packages
 	@command -v npm >/dev/null || { echo "npm is needed: install the Debian package npm." >&2; exit 1; }
 	@folder=$$(mktemp -d) && cp package.json $$folder && npm install --prefix $$folder --ignore-scripts --no-audit --no-fund --silent && \
-	rm -rf dashboard/static/vendor && mkdir -p dashboard/static/vendor/pico && \
+	rm -rf dashboard/static/vendor && mkdir -p dashboard/static/vendor/pico dashboard/static/vendor/leaflet && \
 	cp $$folder/node_modules/@picocss/pico/LICENSE.md $$folder/node_modules/@picocss/pico/css/pico.min.css dashboard/static/vendor/pico && \
+	cd $$folder/node_modules/leaflet && cp -r LICENSE dist/leaflet.js dist/leaflet.css dist/images $(CURDIR)/dashboard/static/vendor/leaflet && \
 	rm -rf $$folder
 
 screenshots: $(VENV)/.dev-requirements ## take pictures of every page of the dashboard, into var/screenshots

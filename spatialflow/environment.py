@@ -120,6 +120,18 @@ class Environment:
             raise ImproperlyConfigured(f"{name} must be the https:// address of a service, its host in lower case.")
         return text
 
+    def tiles(self, name: str) -> str:
+        """Return the address of a map's tiles, with {z}, {x} and {y} behind one exact host, or nothing."""
+        text = self.text(name)
+        if not text:
+            return ""
+        self.endpoint(name, "")
+        if not all(part in text for part in ("{z}", "{x}", "{y}")):
+            raise ImproperlyConfigured(
+                f"{name} must hold {{z}}, {{x}} and {{y}}, for instance https://tiles.example.com/{{z}}/{{x}}/{{y}}.png"
+            )
+        return text
+
     def address(self, name: str) -> SocketAddress | None:
         """Return IP address and port of a server on UDP or TCP, or nothing; the port is 53 unless given."""
         text = self.text(name)
@@ -172,6 +184,12 @@ class Environment:
             raise ImproperlyConfigured(
                 f"{path} cannot be made or read ({error.strerror}): name another folder with SPATIALFLOW_DATA_DIR."
             ) from None
+
+
+def origin_of(url: str) -> list[str]:
+    """Return the origin of a URL as a Content-Security-Policy lists it, or nothing of no URL."""
+    parts = urlsplit(url)
+    return [f"{parts.scheme}://{parts.netloc}"] if url else []
 
 
 def random_enough(name: str, secret: str) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote
 from django.core.exceptions import ImproperlyConfigured
 
 from spatialflow import localdb
-from spatialflow.environment import HOST_NAME, Environment, random_enough, refuse_shared_secrets
+from spatialflow.environment import HOST_NAME, Environment, origin_of, random_enough, refuse_shared_secrets
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment(os.environ)
@@ -246,12 +246,14 @@ CSRF_COOKIE_NAME = "__Host-csrf"
 CSRF_FAILURE_VIEW = "spatialflow.errors.form_refused"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 X_FRAME_OPTIONS = "DENY"
+MAP_TILE_URL = env.tiles("MAP_TILE_URL")
+MAP_TILE_ATTRIBUTION = env.text("MAP_TILE_ATTRIBUTION")
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
         "script-src": ["'self'"],
         "style-src": ["'self'"],
-        "img-src": ["'self'", "data:"],
+        "img-src": ["'self'", "data:", *origin_of(MAP_TILE_URL)],
         "font-src": ["'self'"],
         "connect-src": ["'self'"],
         "form-action": ["'self'"],

@@ -76,6 +76,31 @@ def test_development_needs_nothing_and_keeps_its_secrets(read):
     assert read({"CORS_ALLOWED_ORIGINS": "http://localhost:3000"})["CORS_ALLOWED_ORIGINS"] == ["http://localhost:3000"]
 
 
+def test_tiles_of_a_map_come_from_one_origin(read):
+    tiles = "https://tiles.example.com:8443/{z}/{x}/{y}.png?style=light"
+
+    settings = read({"MAP_TILE_URL": tiles})
+
+    assert settings["MAP_TILE_URL"] == tiles
+    images = settings["CONTENT_SECURITY_POLICY"]["DIRECTIVES"]["img-src"]
+    assert images == ["'self'", "data:", "https://tiles.example.com:8443"]
+    assert read({})["CONTENT_SECURITY_POLICY"]["DIRECTIVES"]["img-src"] == ["'self'", "data:"]
+
+
+@pytest.mark.parametrize(
+    "tiles",
+    [
+        "https://tiles.example.com/{z}/{x}.png",
+        "https://{s}.tiles.example.com/{z}/{x}/{y}.png",
+        "http://tiles.example.com/{z}/{x}/{y}.png",
+        "https://tiles.example.com;script-src/{z}/{x}/{y}.png",
+    ],
+)
+def test_tiles_from_elsewhere_are_refused(read, tiles):
+    with pytest.raises(ImproperlyConfigured, match="MAP_TILE_URL must"):
+        read({"MAP_TILE_URL": tiles})
+
+
 @pytest.mark.parametrize("name", sorted(PRODUCTION.keys() - {"SPATIALFLOW_ENV", "TRUSTED_PROXY_COUNT"}))
 def test_production_needs_each(read, name):
     with pytest.raises(ImproperlyConfigured, match=f"^{name}"):
