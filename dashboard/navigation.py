@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from accounts.principal import Principal
-from accounts.scopes import ACCOUNT_OWN, ACCOUNT_READ, API_KEYS_READ
+from accounts.scopes import ACCOUNT_OWN, ACCOUNT_READ, API_KEYS_READ, SSO_MANAGE
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Place:
 
 PLACES = [
     Place("/settings/api-keys", "API Keys", "key", API_KEYS_READ, "Workspace"),
+    Place("/settings/sso", "Single sign-on", "link", SSO_MANAGE, "Workspace"),
     Place("/settings/sign-ins", "Sign-ins", "devices", ACCOUNT_READ, "You"),
     Place("/settings/security", "Security", "shield", ACCOUNT_READ, "You"),
     Place("/settings/profile", "Profile", "person", ACCOUNT_OWN, "You"),

@@ -2,6 +2,7 @@
 
 from rest_framework.exceptions import APIException
 
+from accounts.scopes import SSO_MANAGE
 from spatialflow.throttling import Throttled
 
 SENTENCES = {
@@ -19,6 +20,12 @@ SENTENCES = {
     "invalid_password": "This is not the password of your account. Try again, or set a new one by mail.",
     "sign_in_required": "Your account has a second factor. Choose “Sign in first”; you come back here then.",
     "invalid_login_code": "This sign-in took too long, or was finished already. Begin it again.",
+    "plan_required": (
+        "Single sign-on by an identity provider is part of the plans business and enterprise. Ask whoever runs this "
+        "service for one of them."
+    ),
+    "connection_not_enabled": "The connection is switched off. Switch it on first.",
+    "connection_not_tested": "Nobody has signed in by this connection as it is now. Test it first, then do this again.",
     "not_found": "There is nothing here any more, or it never was yours.",
 }
 
@@ -27,6 +34,12 @@ NOT_ALLOWED_HERE = (
     "Your role in this workspace, or the way you signed in, does not allow this. Ask an owner of the workspace, or "
     "sign in another way."
 )
+NOT_ALLOWED_BY_SCOPE = {
+    SSO_MANAGE: (
+        "Only owners of this workspace look after its single sign-on. Ask one of them; if you are one, sign in another "
+        "way."
+    ),
+}
 
 
 def sentence_of(refusal: APIException) -> str:
@@ -34,7 +47,8 @@ def sentence_of(refusal: APIException) -> str:
     if isinstance(refusal, Throttled):
         return f"That was too often. Wait {_in_words(int(refusal.headers['Retry-After']))}, then try again."
     if str(refusal.detail).startswith(NOT_ALLOWED):
-        return NOT_ALLOWED_HERE
+        missing = (said for scope, said in NOT_ALLOWED_BY_SCOPE.items() if scope in str(refusal.detail))
+        return next(missing, NOT_ALLOWED_HERE)
     return SENTENCES.get(str(refusal.get_codes()), str(refusal.detail))
 
 

@@ -52,6 +52,12 @@ def find(principal: Principal, state: str = State.SERVING) -> IdentityProvider:
     return find_in(principal.workspace_id, state)
 
 
+def find_all(principal: Principal) -> dict[str, IdentityProvider]:
+    """Return the connections of the caller's workspace by their state, each with the workspace. One query."""
+    found = IdentityProvider.objects.for_workspace(principal.workspace_id).select_related("workspace")
+    return {provider.state: provider for provider in found}
+
+
 def find_in(workspace_id: uuid.UUID, state: str) -> IdentityProvider:
     """Return the connection of a workspace in this state. Raises `NotFound`."""
     providers = IdentityProvider.objects.for_workspace(workspace_id).select_related("workspace")

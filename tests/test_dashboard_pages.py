@@ -15,6 +15,7 @@ from lxml import html
 from tests.support.cast import Actor
 from tests.support.dashboard_pages import HOST, PAGES, assert_well_made, fill, route_names, visitor
 from tests.support.pages import age_session, signed_in
+from tests.support.sso_history import connected
 from tests.support.urls import page_patterns
 
 QUERIES = 6  # that a page may cost: who is there, what they have used, and what it shows
@@ -30,7 +31,6 @@ BY_FORM = {
     "/sign-in/password",
     "/sign-in/sso/<str:slug>",
     "/sign-up/sent",
-    "/sso-recovery/ask",
     "/sso-recovery/sent",
 }
 BY_STATE = {
@@ -39,6 +39,8 @@ BY_STATE = {
     "/settings/security/accounts/<str:provider>/disconnect": "where an account at a provider is connected",
     "/settings/security/recovery-codes": "where a second factor is set up",
     "/settings/security/second-factor/confirm": "where one is being set up",
+    "/settings/sso/enable": "where the connection is switched off",
+    "/settings/sso/lift": "where single sign-on is required",
     "/settings/sign-ins/end-others": "where there are others",
     "/settings/security/second-factor/remove": "where a second factor is set up",
 }
@@ -119,6 +121,7 @@ def crawl(client: Client, start: str) -> dict[str, int]:
 
 def test_links_lead_somewhere_and_everywhere(alice: Actor):
     alice.make_key(name="CI")
+    connected(alice)
 
     seen = crawl(signed_in(alice, HTTP_HOST=HOST), "/") | crawl(Client(HTTP_HOST=HOST), "/")
 

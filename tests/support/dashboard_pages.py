@@ -22,6 +22,7 @@ from dashboard import entering
 from dashboard.session import FRESH_FOR
 from tests.support.cast import Actor
 from tests.support.pages import age_session, keep, signed_in
+from tests.support.sso_history import a_domain, an_attempt, connected
 from tests.support.urls import page_patterns
 
 HOST = urlsplit(settings.PUBLIC_URL).netloc
@@ -49,6 +50,17 @@ FORM_ONLY = Answers(302, 302, 302)  # a form of other pages is sent here
 def followed(path: str, **carried: str) -> Answers:
     """Return what a page answers to whoever has just followed a mailed link to it."""
     return Answers(200, 200, 200, kept=lambda actor: {"links": {path: carried or {"token": "t" * 43}}})
+
+
+OWNERS = Answers(302, 403, 200)
+CONNECTED = Answers(302, 403, 200, kept=connected)  # of a connection to an identity provider, which has to be there
+SSO_OF_A_CONNECTION = (
+    *(f"/{which}/{leaf}" for which in ("connection", "staged") for leaf in ("metadata", "reread", "by-hand")),
+    *(f"/{which}/{leaf}" for which in ("connection", "staged") for leaf in ("settings", "certificates", "test")),
+    *("/domains/<str:domain_id>", "/domains/<str:domain_id>/remove", "/attempts/<str:attempt_id>"),
+    *("/enable", "/disable", "/require", "/lift", "/delete"),
+    *("/staged", "/staged/promote", "/staged/discard", "/roll-back"),
+)
 
 
 def typed(actor: Actor) -> dict[str, Any]:
@@ -96,6 +108,9 @@ PAGES: dict[str, Answers] = {
     "/settings/sign-ins": OWN,
     "/settings/sign-ins/end-others": OWN,
     "/settings/sign-ins/everywhere": OWN,
+    **{f"/settings/sso{leaf}": OWNERS for leaf in ("", "/provider", "/recovery", "/domains", "/attempts")},
+    **{f"/settings/sso{leaf}": CONNECTED for leaf in SSO_OF_A_CONNECTION},
+    "/settings/sso/tested": Answers(302, 403, 404),
     "/sign-in": Answers(200, 302, 302),
     "/sign-in/by/<str:slug>": Answers(404, 404, 404),
     "/sign-in/code": Answers(200, 200, 200, kept=proven),
@@ -130,6 +145,8 @@ def linked_provider(actor: Actor) -> str:
 # What stands in an address, by the name of the variable.
 IDS: dict[str, Callable[[Actor], Any]] = {
     "key_id": a_key,
+    "attempt_id": an_attempt,
+    "domain_id": a_domain,
     "provider": linked_provider,
     "slug": lambda actor: actor.workspace.slug,
 }

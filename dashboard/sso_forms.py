@@ -1,0 +1,84 @@
+"""The forms about a connection: what a browser sends, as the body that the API takes."""
+
+from typing import Any
+
+from django.http import QueryDict
+from rest_framework.exceptions import ValidationError
+
+from sso.models import IdentityProvider
+from sso.saml.certificates import describe
+from sso.saml_presets import PRESETS
+
+PRESET_NAMES = [(preset.name, preset.display_name) for preset in PRESETS.values()]
+ROLES = [("member", "Member: reads"), ("field_worker", "Field worker: works on geofences"), ("manager", "Manager")]
+MAPPED = [
+    ("email", "Email address"),
+    ("name", "Full name"),
+    ("first_name", "First name"),
+    ("last_name", "Last name"),
+]
+SWITCHES = [
+    ("creates_members", "People of proven domains become members by signing in, without an invitation"),
+    ("signs_requests", "Our requests are signed"),
+    ("requires_encryption", "Assertions have to be encrypted for our certificate"),
+    ("allows_idp_initiated", "Sign-ins may begin at the provider (a tile on its page); leave it off if you can"),
+]
+OF_THE_WORKSPACE = ("refuses_api_keys", "While single sign-on is required, API keys do not work either")
+
+
+def preset_of(text: str) -> str:
+    """Return the preset that a page's address or form names, or the one for any provider."""
+    return text if text in PRESETS else str(IdentityProvider.Preset.CUSTOM)
+
+
+def first_fields(preset: str) -> dict[str, Any]:
+    """Return what a connection that is new begins with: it signs nobody in before its owner has switched it on."""
+    return {"preset": preset, "attribute_mapping": PRESETS[preset].attribute_mapping, "is_enabled": False}
+
+
+def metadata_body(form: QueryDict) -> dict[str, Any]:
+    """Return the body that imports metadata: its address, or what was pasted where there is none."""
+    return {"url": form.get("url", "").strip(), "xml": form.get("xml", "").strip()}
+
+
+def settings_of(provider: IdentityProvider) -> dict[str, Any]:
+    """Return what the form of a connection's settings holds at first."""
+    mapping = {f"map_{name}": provider.attribute_mapping.get(name, "") for name, _ in MAPPED}
+    switches = {name: getattr(provider, name) for name, _ in SWITCHES}
+    others = {name: getattr(provider, name) for name in ("preset", "default_role", "slo_url", "metadata_url")}
+    return {**mapping, **switches, **others, "refuses_api_keys": provider.workspace.refuses_keys_under_sso}
+
+
+def settings_body(form: QueryDict, provider: IdentityProvider) -> dict[str, Any]:
+    """Return the body that changes a connection's settings. Another preset brings its own mapping, unless that was
+    changed in the same form.
+    """
+    body: dict[str, Any] = {name: form.get(name, "").strip() for name in ("default_role", "slo_url", "metadata_url")}
+    body |= {name: name in form for name, _ in SWITCHES}
+    typed = {name: form.get(f"map_{name}", "").strip() for name, _ in MAPPED}
+    mapping = {name: value for name, value in typed.items() if value}
+    if form.get("preset") != provider.preset:
+        body["preset"] = form.get("preset", "")
+    if "preset" not in body or mapping != provider.attribute_mapping:
+        body["attribute_mapping"] = mapping
+    if provider.state == IdentityProvider.State.SERVING:
+        body["refuses_api_keys"] = "refuses_api_keys" in form
+    return body
+
+
+def by_field(refusal: ValidationError) -> ValidationError:
+    """Return a refusal of an attribute's name as one of the field where it was typed."""
+    detail = dict(refusal.detail)
+    wrong = detail.pop("attribute_mapping", {})
+    if isinstance(wrong, dict):
+        return ValidationError({**detail, **{f"map_{name}": said for name, said in wrong.items()}})
+    return ValidationError({**detail, "map_email": wrong})
+
+
+def certificates_body(form: QueryDict, provider: IdentityProvider) -> dict[str, Any]:
+    """Return the body that adds the certificates that were pasted, or takes the one away that is named."""
+    doomed = form.get("remove", "")
+    if doomed:
+        kept = [pem for pem in provider.certificates if describe(pem).fingerprint != doomed]
+        return {"certificates": kept}
+    return {"certificates": [*provider.certificates, form.get("certificate", "")]}

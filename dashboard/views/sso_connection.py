@@ -1,0 +1,204 @@
+"""Settings / Single sign-on: what a connection says, the serving one and the staged one alike: its metadata, its
+addresses by hand, its settings, its certificates.
+"""
+
+from typing import Any, ClassVar
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from rest_framework.exceptions import ValidationError
+
+from dashboard.pages import Form, validated
+from dashboard.sso_forms import (
+    MAPPED,
+    OF_THE_WORKSPACE,
+    PRESET_NAMES,
+    ROLES,
+    SWITCHES,
+    by_field,
+    certificates_body,
+    first_fields,
+    metadata_body,
+    preset_of,
+    settings_body,
+    settings_of,
+)
+from dashboard.sso_path import certificates_of
+from dashboard.views.sso import PLACE, SsoPage
+from sso import saml_config
+from sso.models import IdentityProvider
+from sso.saml.keys import get_key_pair
+from sso.saml_metadata_import import import_metadata
+from sso.serializers.saml_config import (
+    MetadataInSerializer,
+    SAMLConfigPatchSerializer,
+    StagedConfigInSerializer,
+    StagedConfigPatchSerializer,
+)
+
+State = IdentityProvider.State
+SERVING, STAGED = State.SERVING, State.STAGED
+
+
+class ConnectionPage(SsoPage):
+    """Base of the pages about one connection, the serving one unless `state` says otherwise. `needs_one`: there has to
+    be one. Whoever comes to type here proves first who they are, not afterwards.
+    """
+
+    needs_fresh = True
+    state: ClassVar[str] = SERVING
+    needs_one: ClassVar[bool] = True
+
+    @property
+    def is_staged(self) -> bool:
+        return self.state == STAGED
+
+    @property
+    def base(self) -> str:
+        return f"{PLACE}/staged" if self.is_staged else f"{PLACE}/connection"
+
+    @property
+    def back(self) -> str:
+        return self.base if self.is_staged else PLACE
+
+    def find(self, request: HttpRequest) -> IdentityProvider | None:
+        """Return the connection, if there is one. Raises `NotFound` where there has to be."""
+        if self.needs_one:
+            return saml_config.find(request.auth, self.state)
+        return saml_config.find_all(request.auth).get(self.state)
+
+    def show(self, request: HttpRequest, form: Form | None = None, status: int = 200, **kwargs: Any) -> HttpResponse:
+        provider = self.find(request)
+        form = form or Form(self.first_values(request, provider))
+        place = {"base": self.base, "back": self.back, "is_staged": self.is_staged}
+        return super().show(request, form, status, provider=provider, **place)
+
+    def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
+        return kwargs
+
+    def first_values(self, request: HttpRequest, provider: IdentityProvider | None) -> dict[str, Any]:
+        return {}
+
+    def new_fields(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what a connection begins with that is not there yet; a staged one takes over what serves."""
+        found = saml_config.find_all(request.auth)
+        if self.state in found:
+            return {}
+        return {} if self.is_staged and SERVING in found else first_fields(preset_of(request.POST.get("preset", "")))
+
+    def change(self, request: HttpRequest, body: dict[str, Any]) -> None:
+        serializer = StagedConfigPatchSerializer if self.is_staged else SAMLConfigPatchSerializer
+        saml_config.patch(request, validated(serializer, body), self.state)
+
+
+class MetadataPage(ConnectionPage):
+    """Make or change the connection by its provider's metadata: its address, which is read daily, or the text."""
+
+    needs_one = False
+    template = "dashboard/sso/metadata.html"
+    title = "Enter your identity provider's metadata"
+
+    def first_values(self, request: HttpRequest, provider: IdentityProvider | None) -> dict[str, Any]:
+        return {
+            "preset": preset_of(request.GET.get("at", provider.preset if provider else "")),
+            "url": provider.metadata_url if provider else "",
+        }
+
+    def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
+        return {**kwargs, "presets": PRESET_NAMES}
+
+    def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        body = {**metadata_body(request.POST), "staged": self.is_staged}
+        read = validated(MetadataInSerializer, body)
+        _, changes = import_metadata(request, **read, **self.new_fields(request))
+        told = "The metadata is read and taken over." if changes else "The metadata is read: nothing has changed."
+        messages.success(request, told)
+        return redirect(self.back)
+
+
+class RereadPage(ConnectionPage):
+    """Read the metadata again from its address, now."""
+
+    template = "dashboard/sso/reread.html"
+    title = "Read the metadata again"
+
+    def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        provider = saml_config.find(request.auth, self.state)
+        read = validated(MetadataInSerializer, {"url": provider.metadata_url, "staged": self.is_staged})
+        _, changes = import_metadata(request, **read)
+        told = "The metadata is read and taken over." if changes else "The metadata is read: nothing has changed."
+        messages.success(request, told)
+        return redirect(self.back)
+
+
+class ByHandPage(ConnectionPage):
+    """Make or change the connection by its entity ID, its sign-in address and its certificates."""
+
+    needs_one = False
+    template = "dashboard/sso/by_hand.html"
+    title = "Enter it by hand"
+
+    def first_values(self, request: HttpRequest, provider: IdentityProvider | None) -> dict[str, Any]:
+        if provider is None:
+            return {"preset": preset_of(request.GET.get("at", ""))}
+        pem = "".join(provider.certificates)
+        return {"entity_id": provider.entity_id, "sso_url": provider.sso_url, "certificate": pem}
+
+    def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
+        return {**kwargs, "presets": PRESET_NAMES}
+
+    def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        fields = validated(StagedConfigInSerializer, request.POST)
+        saml_config.put(request, {**fields, **self.new_fields(request)}, self.state)
+        messages.success(request, "The connection is saved.")
+        return redirect(self.back)
+
+
+class SettingsPage(ConnectionPage):
+    """What the provider's attributes mean, who becomes a member, and the switches."""
+
+    template = "dashboard/sso/settings.html"
+    title = "Settings of the connection"
+
+    def first_values(self, request: HttpRequest, provider: IdentityProvider | None) -> dict[str, Any]:
+        return settings_of(provider) if provider else {}
+
+    def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
+        return {
+            **kwargs,
+            "presets": PRESET_NAMES,
+            "roles": ROLES,
+            "mapped": [(f"map_{name}", label) for name, label in MAPPED],
+            "switches": SWITCHES if self.is_staged else [*SWITCHES, OF_THE_WORKSPACE],
+            "own_certificate": get_key_pair(kwargs["provider"].workspace).certificate,
+        }
+
+    def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        provider = saml_config.find(request.auth, self.state)
+        try:
+            self.change(request, settings_body(request.POST, provider))
+        except ValidationError as refusal:
+            raise by_field(refusal) from None
+        messages.success(request, "The settings are saved.")
+        return redirect(self.back)
+
+
+class CertificatesPage(ConnectionPage):
+    """The provider's certificates: how long each lasts, a new one beside them, an old one taken away."""
+
+    template = "dashboard/sso/certificates.html"
+    title = "Certificates"
+
+    def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
+        return {**kwargs, "certificates": certificates_of(kwargs["provider"])}
+
+    def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        provider = saml_config.find(request.auth, self.state)
+        try:
+            self.change(request, certificates_body(request.POST, provider))
+        except ValidationError as refusal:
+            raise ValidationError({"certificate": refusal.detail["certificates"]}) from None
+        how = "no more" if "remove" in request.POST else "from now on"
+        messages.success(request, f"The certificate counts {how}.")
+        return redirect(f"{self.base}/certificates")

@@ -1,0 +1,142 @@
+"""Settings / Single sign-on: what switches a connection on or off, requires, swaps or ends it, each on a page that asks
+first; and the second connection, which waits for one of them.
+"""
+
+from typing import Any, ClassVar
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+
+from accounts.scopes import SSO_MANAGE
+from accounts.sso_requirement import domain_of
+from dashboard.pages import Page
+from dashboard.sso_path import certificates_of, standing_of, warning_of
+from dashboard.views.sso import PLACE, SsoPage
+from spatialflow.errors import NotFound
+from sso import saml_config, saml_staging
+from sso.models import IdentityProvider
+
+State = IdentityProvider.State
+
+
+class DecisionPage(SsoPage):
+    """Base of the pages that ask. `state` is the connection that has to be there."""
+
+    state: ClassVar[str] = State.SERVING
+    done: ClassVar[str] = ""
+    goes_to: ClassVar[str] = PLACE
+
+    def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
+        standing = standing_of(request.auth)
+        provider = getattr(standing, str(self.state))
+        if provider is None:
+            raise NotFound()
+        return {"standing": standing, "provider": provider}
+
+    def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        self.decide(request)
+        messages.success(request, self.done)
+        return redirect(self.goes_to)
+
+    def decide(self, request: HttpRequest) -> None:
+        raise NotImplementedError
+
+
+class EnablePage(DecisionPage):
+    template = "dashboard/sso/enable.html"
+    title = "Switch the connection on"
+    done = "The connection is switched on. People of your domains can sign in by it."
+
+    def decide(self, request: HttpRequest) -> None:
+        saml_config.patch(request, {"is_enabled": True})
+
+
+class DisablePage(DecisionPage):
+    template = "dashboard/sso/disable.html"
+    title = "Switch the connection off"
+    done = "The connection is switched off. Nobody signs in by it from now on."
+
+    def decide(self, request: HttpRequest) -> None:
+        saml_config.patch(request, {"is_enabled": False})
+
+
+class RequirePage(DecisionPage):
+    """Say what happens then, and to whom, before it does."""
+
+    template = "dashboard/sso/require.html"
+    title = "Require single sign-on"
+    done = "Single sign-on is required from now on. People of your domains sign in by it and by nothing else."
+
+    def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
+        context = super().context(request, **kwargs)
+        own_domain = domain_of(request.auth.email)
+        is_covered = own_domain in {claim.domain for claim in context["standing"].proven}
+        return {**context, "is_covered": is_covered}
+
+    def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        refuses = request.POST.get("api_keys") == "refused"
+        saml_config.patch(request, {"is_required": True, "refuses_api_keys": refuses})
+        messages.success(request, self.done)
+        return redirect(PLACE)
+
+
+class LiftPage(DecisionPage):
+    template = "dashboard/sso/lift.html"
+    title = "Stop requiring single sign-on"
+    done = "Single sign-on is not required any more: passwords, Google and Apple work again."
+
+    def decide(self, request: HttpRequest) -> None:
+        saml_config.patch(request, {"is_required": False})
+
+
+class DeletePage(DecisionPage):
+    template = "dashboard/sso/delete.html"
+    title = "Delete the connection"
+    done = "The connection is deleted. People sign in with what they have here."
+
+    def decide(self, request: HttpRequest) -> None:
+        saml_config.delete(request)
+
+
+class StagedPage(Page):
+    """The second connection that signs nobody in: how far it is, and what is next."""
+
+    scopes = {"GET": SSO_MANAGE}
+    template = "dashboard/sso/staged.html"
+    title = "A second connection"
+
+    def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
+        standing = standing_of(request.auth)
+        certificates = certificates_of(standing.staged) if standing.staged else []
+        return {"standing": standing, "certificates": certificates, "warning": warning_of(standing.staged)}
+
+
+class PromotePage(DecisionPage):
+    state = State.STAGED
+    template = "dashboard/sso/promote.html"
+    title = "Let the second connection serve"
+    done = "The second connection serves now. The former one is kept, so you can roll back."
+
+    def decide(self, request: HttpRequest) -> None:
+        saml_staging.promote(request)
+
+
+class DiscardPage(DecisionPage):
+    state = State.STAGED
+    template = "dashboard/sso/discard.html"
+    title = "Discard the second connection"
+    done = "The second connection is discarded. What serves goes on as it was."
+
+    def decide(self, request: HttpRequest) -> None:
+        saml_config.delete(request, State.STAGED)
+
+
+class RollBackPage(DecisionPage):
+    state = State.FORMER
+    template = "dashboard/sso/roll_back.html"
+    title = "Roll back to the former connection"
+    done = "The former connection serves again. The other one is kept in its place."
+
+    def decide(self, request: HttpRequest) -> None:
+        saml_staging.roll_back(request)
