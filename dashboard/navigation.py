@@ -20,6 +20,7 @@ class Place:
 
 PLACES = [
     Place("/settings/api-keys", "API Keys", "key", API_KEYS_READ, "Workspace"),
+    Place("/geofences", "Geofences", "map", "geofences:read", "Workspace"),
     Place("/settings/sso", "Single sign-on", "link", SSO_MANAGE, "Workspace"),
     Place("/settings/sign-ins", "Sign-ins", "devices", ACCOUNT_READ, "You"),
     Place("/settings/security", "Security", "shield", ACCOUNT_READ, "You"),

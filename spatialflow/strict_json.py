@@ -33,17 +33,20 @@ class JSONParser(parsers.BaseParser):
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: dict[str, Any] | None = None) -> Any:
         body = read_body(stream)
-        if not body.strip():
-            return {}
-        try:
-            data = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            raise exceptions.ParseError("The body is not valid JSON in UTF-8.", "malformed_json") from None
-        if b"\\u0000" in body and _holds_nul(data):
-            raise exceptions.ParseError("The body holds a NUL character, which cannot be stored.", "malformed_json")
-        if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deeper_than(data, MAX_DEPTH):
-            raise exceptions.ParseError(f"The body is nested deeper than {MAX_DEPTH} levels.", "malformed_json")
-        return data
+        return read_strictly(body) if body.strip() else {}
+
+
+def read_strictly(body: bytes) -> Any:
+    """Return what JSON holds. Raises `ParseError` for what is none, NaN and NUL among it, or nests too deep."""
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise exceptions.ParseError("The body is not valid JSON in UTF-8.", "malformed_json") from None
+    if b"\\u0000" in body and _holds_nul(data):
+        raise exceptions.ParseError("The body holds a NUL character, which cannot be stored.", "malformed_json")
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deeper_than(data, MAX_DEPTH):
+        raise exceptions.ParseError(f"The body is nested deeper than {MAX_DEPTH} levels.", "malformed_json")
+    return data
 
 
 class LengthRequired(ApiError):

@@ -14,6 +14,7 @@ from lxml import html
 
 from tests.support.cast import Actor
 from tests.support.dashboard_pages import HOST, PAGES, assert_well_made, fill, route_names, visitor
+from tests.support.fences import store_row
 from tests.support.pages import age_session, signed_in
 from tests.support.sso_history import connected
 from tests.support.urls import page_patterns
@@ -34,6 +35,8 @@ BY_FORM = {
     "/sso-recovery/sent",
 }
 BY_STATE = {
+    "/geofences/<str:geofence_id>/restore": "where a fence is deleted",
+    "/geofences/<str:geofence_id>/unarchive": "where a fence is archived",
     "/settings/api-keys/<str:key_id>/enable": "where a key is disabled",
     "/settings/api-keys/<str:key_id>/narrow": "where a key has not needed what it holds",
     "/settings/security/accounts/<str:provider>/disconnect": "where an account at a provider is connected",
@@ -122,6 +125,7 @@ def crawl(client: Client, start: str) -> dict[str, int]:
 def test_links_lead_somewhere_and_everywhere(alice: Actor):
     alice.make_key(name="CI")
     connected(alice)
+    store_row(alice, "Yard")
 
     seen = crawl(signed_in(alice, HTTP_HOST=HOST), "/") | crawl(Client(HTTP_HOST=HOST), "/")
 

@@ -20,7 +20,9 @@ from social_django.models import UserSocialAuth
 
 from dashboard import entering
 from dashboard.session import FRESH_FOR
+from geofences.models import Geofence
 from tests.support.cast import Actor
+from tests.support.fences import store_row
 from tests.support.pages import age_session, keep, signed_in
 from tests.support.sso_history import a_domain, an_attempt, connected
 from tests.support.urls import page_patterns
@@ -42,6 +44,7 @@ class Answers:
 
 
 OWN = Answers(302, 200, 200)  # everybody's own
+WRITERS = Answers(302, 403, 200)  # who may change geofences
 FIRST = Answers(200, 200, 200)  # before one is signed in
 AWAY = Answers(302, 302, 302)
 FORM_ONLY = Answers(302, 302, 302)  # a form of other pages is sent here
@@ -82,6 +85,15 @@ PAGES: dict[str, Answers] = {
     "/confirm-email-change": followed("/confirm-email-change"),
     "/forgot-password": FIRST,
     "/forgot-password/sent": FIRST,
+    "/geofences": OWN,
+    "/geofences/<str:geofence_id>": OWN,
+    "/geofences/<str:geofence_id>/archive": WRITERS,
+    "/geofences/<str:geofence_id>/delete": WRITERS,
+    "/geofences/<str:geofence_id>/edit": WRITERS,
+    "/geofences/<str:geofence_id>/restore": WRITERS,
+    "/geofences/<str:geofence_id>/unarchive": WRITERS,
+    "/geofences/new": WRITERS,
+    "/geofences/test-point": OWN,
     "/resend-verification": FORM_ONLY,
     "/reset-password": followed("/reset-password"),
     "/settings/api-keys": OWN,
@@ -137,6 +149,12 @@ def a_key(actor: Actor) -> Any:
     return key.id if key else actor.make_key()[0].id
 
 
+def a_fence(actor: Actor) -> Any:
+    """Return the id of the oldest fence of the actor's workspace, or of a new one."""
+    fence = Geofence.objects.for_workspace(actor.workspace.id).order_by("created_at").first()
+    return fence.id if fence else store_row(actor, "Yard").id
+
+
 def linked_provider(actor: Actor) -> str:
     UserSocialAuth.objects.get_or_create(user=actor.user, provider="google", uid=str(actor.user.id))
     return "google"
@@ -144,6 +162,7 @@ def linked_provider(actor: Actor) -> str:
 
 # What stands in an address, by the name of the variable.
 IDS: dict[str, Callable[[Actor], Any]] = {
+    "geofence_id": a_fence,
     "key_id": a_key,
     "attempt_id": an_attempt,
     "domain_id": a_domain,

@@ -12,6 +12,7 @@ from accounts.scopes import SCOPE_BITS
 from accounts.tokens import AccessToken, issue
 from apikeys.models import ApiKey
 from tests.support.cast import PASSWORD, Actor, bearer
+from tests.support.demo_fences import draw_harbour
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 SAFARI = (
@@ -62,6 +63,7 @@ def harbour() -> Actor:
         ApiKey.objects.filter(id=key.id).update(created_at=now - timedelta(days=40 - 7 * place))
         if busy:
             _use(key, busy, Client(ip, agent), now - timedelta(hours=idle, minutes=4), chance)
+    draw_harbour(workspace, owner)
     ApiKey.objects.filter(name="Old warehouse app").update(is_active=False)
     ApiKey.objects.filter(name="Partner portal").update(expires_at=now + timedelta(days=9))
     return actor

@@ -1,0 +1,115 @@
+"""The form about a geofence: what a browser sends, as the body that the API takes, and the other way round."""
+
+import json
+from typing import Any
+
+from django.http import QueryDict
+from rest_framework import serializers
+from rest_framework.exceptions import ParseError, ValidationError
+
+from geofences.models import Geofence
+from spatialflow.strict_json import read_strictly
+
+SHAPES = [("geojson", "Polygon, drawn or as GeoJSON"), ("circle", "Circle, by centre and radius")]
+NOT_JSON = "This is not valid JSON. Look for a bracket, a comma or a quotation mark that is missing."
+NO_SHAPE = "Draw the fence on the map, or paste its GeoJSON."
+SEVERAL = "This holds {count} features, and a fence is one. Paste one of them."
+CIRCLE = {"circle_lat": "latitude", "circle_lng": "longitude", "circle_radius": "radius in metres"}
+NEW_FENCE = {"shape": "geojson"}
+
+
+def read_fence(serializer: type[serializers.Serializer], form: QueryDict, stored: Geofence | None) -> dict[str, Any]:
+    """Return the validated members of a fence's form. What is `stored` and unchanged is left out of the geometry's
+    members. Raises the 422 that names every field that is wrong.
+    """
+    body, errors = _body(form)
+    if stored and "geometry" in body and _is_same(body["geometry"], stored.geometry):
+        del body["geometry"]
+    reader = serializer(data=body)
+    if not reader.is_valid() or errors:
+        raise ValidationError({**reader.errors, **errors})
+    read: dict[str, Any] = reader.validated_data
+    return read
+
+
+def _body(form: QueryDict) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Return the body that the API takes, and what cannot be read at all, by field."""
+    errors: dict[str, list[str]] = {}
+    body: dict[str, Any] = {name: form.get(name, "") for name in ("name", "description", "group_name")}
+    body["tags"] = [tag.strip() for tag in form.get("tags", "").split(",") if tag.strip()]
+    if any("\0" in tag for tag in body["tags"]):
+        errors["tags"] = ["A tag holds a character that cannot be stored. Type it anew."]
+    if "confirm_duplicate" in form:
+        body["confirm_duplicate"] = True
+    readers = {"metadata": _metadata, "geometry": _circle if form.get("shape") == "circle" else _geojson}
+    for name, read in readers.items():
+        try:
+            body[name] = read(form)
+        except ValidationError as refusal:
+            errors |= refusal.detail if isinstance(refusal.detail, dict) else {name: refusal.detail}
+    return body, errors
+
+
+def _metadata(form: QueryDict) -> Any:
+    return _json(form.get("metadata", "").strip() or "{}")
+
+
+def _geojson(form: QueryDict) -> Any:
+    """Return the geometry that was pasted or drawn, out of its feature where it is in one."""
+    text = form.get("geometry", "").strip()
+    if not text:
+        raise ValidationError(NO_SHAPE)
+    value = _json(text)
+    if isinstance(value, dict) and value.get("type") == "FeatureCollection" and isinstance(value.get("features"), list):
+        if len(value["features"]) != 1:
+            raise ValidationError(SEVERAL.format(count=len(value["features"])))
+        value = value["features"][0]
+    if isinstance(value, dict) and value.get("type") == "Feature":
+        value = value.get("geometry")
+    return value if value is not None else {}
+
+
+def _json(text: str) -> Any:
+    try:
+        return read_strictly(text.encode())
+    except ParseError:
+        raise ValidationError(NOT_JSON) from None
+
+
+def _circle(form: QueryDict) -> dict[str, Any]:
+    numbers: dict[str, float] = {}
+    errors: dict[str, list[str]] = {}
+    for name, words in CIRCLE.items():
+        try:
+            numbers[name] = float(form.get(name, ""))
+        except ValueError:
+            errors[name] = [f"Enter the {words} as a number."]
+    if errors:
+        raise ValidationError(errors)
+    center = [numbers["circle_lng"], numbers["circle_lat"]]
+    return {"type": "Circle", "center": center, "radius_meters": numbers["circle_radius"]}
+
+
+def _is_same(given: Any, stored: dict[str, Any]) -> bool:
+    """Return whether a geometry is the one that is stored; the form shows nothing of a circle but what tells it."""
+    if isinstance(given, dict) and given.get("type") == stored["type"] == "Circle" and "bbox" not in given:
+        same_center = given.get("center") == stored["center"][:2]
+        return bool(same_center and given.get("radius_meters") == stored["radius_meters"])
+    return bool(given == stored)
+
+
+def values_of(fence: Geofence) -> dict[str, Any]:
+    """Return what the form that changes a fence holds at first."""
+    values = {
+        "name": fence.name,
+        "description": fence.description or "",
+        "group_name": fence.group_name or "",
+        "tags": ", ".join(fence.tags),
+        "metadata": json.dumps(fence.metadata, indent=2, ensure_ascii=False) if fence.metadata else "",
+        "shape": "geojson",
+    }
+    if fence.geometry["type"] != "Circle":
+        return {**values, "geometry": json.dumps(fence.geometry)}
+    longitude, latitude = fence.geometry["center"][:2]
+    radius = fence.geometry["radius_meters"]
+    return {**values, "shape": "circle", "circle_lat": latitude, "circle_lng": longitude, "circle_radius": radius}
