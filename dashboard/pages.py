@@ -125,6 +125,9 @@ def form_of(values: Mapping[str, Any], refusal: APIException) -> tuple[Form, int
     if isinstance(refusal, ValidationError):
         errors = validation_response(refusal.detail).data["details"]
         return Form(values, errors, " ".join(errors.pop("body", []))), 422
+    by_field = getattr(refusal, "extra", {}).get("details", {})
+    if by_field and by_field.keys() <= values.keys():  # about a field, though not about how it is written
+        return Form(values, errors=dict(by_field)), refusal.status_code
     return Form(values, problem=sentence_of(refusal)), refusal.status_code
 
 

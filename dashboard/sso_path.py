@@ -84,7 +84,7 @@ def _connecting(standing: Standing) -> list[Step]:
             "Tell this service about your identity provider",
             serving.entity_id if serving else "Paste its metadata, or give the address of it.",
             "/settings/sso/connection/metadata",
-            "Read metadata again" if serving else "Enter metadata",
+            "Change it" if serving else "Enter metadata",
             serving is not None,
         ),
         Step(

@@ -26,6 +26,7 @@ from dashboard.sso_forms import (
 )
 from dashboard.sso_path import certificates_of
 from dashboard.views.sso import PLACE, SsoPage
+from spatialflow.errors import validation_response
 from sso import saml_config
 from sso.models import IdentityProvider
 from sso.saml.keys import get_key_pair
@@ -198,7 +199,8 @@ class CertificatesPage(ConnectionPage):
         try:
             self.change(request, certificates_body(request.POST, provider))
         except ValidationError as refusal:
-            raise ValidationError({"certificate": refusal.detail["certificates"]}) from None
+            said = validation_response(refusal.detail).data["details"].values()
+            raise ValidationError({"certificate": [sentence for each in said for sentence in each]}) from None
         how = "no more" if "remove" in request.POST else "from now on"
         messages.success(request, f"The certificate counts {how}.")
         return redirect(f"{self.base}/certificates")
