@@ -27,9 +27,21 @@ def read_fence(serializer: type[serializers.Serializer], form: QueryDict, stored
         del body["geometry"]
     reader = serializer(data=body)
     if not reader.is_valid() or errors:
-        raise ValidationError({**reader.errors, **errors})
+        refused = dict(reader.errors)
+        if form.get("shape") == "circle" and "geometry" in refused:
+            sentences = refused.pop("geometry")
+            errors |= _at_its_number(sentences) if "geometry" in body else {}
+        raise ValidationError({**refused, **errors})
     read: dict[str, Any] = reader.validated_data
     return read
+
+
+def _at_its_number(sentences: list[str]) -> dict[str, list[str]]:
+    """Return what is wrong with a circle's geometry by the field of the number that it is about."""
+    is_radius = sentences[0].startswith("radius_meters")
+    return {
+        "circle_radius" if is_radius else "circle_lng" if "longitude is" in sentences[0] else "circle_lat": sentences
+    }
 
 
 def _body(form: QueryDict) -> tuple[dict[str, Any], dict[str, list[str]]]:
