@@ -58,6 +58,21 @@ def words_of(check: str) -> CheckWords:
     return CHECKS.get(check) or CheckWords(check, "")
 
 
+# Where one can do it: on a page of the connection, or on one of the workspace.
+OF_THE_CONNECTION = {"signature": "certificates", "encryption": "settings", "issuer": "by-hand", "email": "settings"}
+OF_THE_WORKSPACE = {"destination": "provider", "recipient": "provider", "audience": "provider", "domain": "domains"}
+FOLDERS = {"serving": "connection", "staged": "staged"}
+
+
+def page_for(check: str, state: str) -> str:
+    """Return the page where what a check has found can be mended, for a connection in this state; or nothing."""
+    if check in OF_THE_WORKSPACE:
+        return f"/settings/sso/{OF_THE_WORKSPACE[check]}"
+    if check in OF_THE_CONNECTION and state in FOLDERS:
+        return f"/settings/sso/{FOLDERS[state]}/{OF_THE_CONNECTION[check]}"
+    return ""
+
+
 # What a provider calls our ACS URL and our entity ID.
 CALLED_THERE = {
     "okta": ("Single sign-on URL", "Audience URI (SP Entity ID)"),

@@ -15,10 +15,11 @@ from sso.outbound import DocumentNotReadable, fetch_document
 from sso.saml.certificates import MAX_CERTIFICATES, describe
 from sso.saml.metadata import UnusableMetadata, read_provider_metadata
 from sso.saml_addresses import refuse_unusable_entity_id, refuse_unusable_url
-from sso.saml_config import SsoIsRequired, put_with_changes, store
+from sso.saml_config import SsoIsRequired, find, lock_own_workspace, put_with_changes, store
 from sso.saml_plan import refuse_other_plans
 
 MAX_PROBLEM = 300
+UNUSABLE_ADDRESS = "It holds an entity ID or an address that cannot be used."
 Changes = dict[str, Any]
 
 
@@ -82,7 +83,7 @@ def reread(provider: IdentityProvider) -> None:
     except UnusableMetadata as problem:
         return _note_problem(provider, str(problem))
     except ValidationError:
-        return _note_problem(provider, "It holds an entity ID or an address that cannot be used.")
+        return _note_problem(provider, UNUSABLE_ADDRESS)
     except DocumentNotReadable as problem:
         return _note_problem(provider, str(problem.detail))
     try:
@@ -92,24 +93,48 @@ def reread(provider: IdentityProvider) -> None:
         _note_problem(provider, sentence)
 
 
+def read_again(request: Request, state: str = IdentityProvider.State.SERVING) -> Changes:
+    """Do at an owner's wish what the daily command does, and return what changed. While single sign-on is required no
+    certificate is taken away, so this always can bring in a new one.
+
+    Raises `NotFound`, `PlanRequired`, `Throttled`, `DocumentNotReadable`, `SsoIsRequired` for another sign-in address.
+    """
+    provider = find(request.auth, state)
+    refuse_other_plans(request.auth.plan)
+    METADATA_FETCHES.charge(request, str(provider.workspace_id))
+    try:
+        return _take_over(provider, _read(fetch_document(provider.metadata_url)), request)
+    except (UnusableMetadata, EntityChanged) as problem:
+        raise DocumentNotReadable(str(problem)) from None
+    except ValidationError:
+        raise DocumentNotReadable(UNUSABLE_ADDRESS) from None
+
+
 @transaction.atomic
-def _take_over(provider: IdentityProvider, fields: dict[str, Any]) -> None:
-    workspace = Workspace.objects.lock(provider.workspace_id)
+def _take_over(provider: IdentityProvider, fields: dict[str, Any], request: Request | None = None) -> Changes:
+    workspace = lock_own_workspace(request) if request else Workspace.objects.lock(provider.workspace_id)
     current = IdentityProvider.objects.select_for_update().filter(id=provider.id).first()
     if workspace is None or current is None or current.metadata_url != provider.metadata_url:
-        return  # changed by an owner while we read
+        return {}  # changed by an owner while we read
     if fields["entity_id"] != current.entity_id:
         raise EntityChanged()
-    certificates = _certificates(current, workspace, fields["certificates"])
-    store(current, workspace, {**fields, "certificates": certificates}, None)
+    certificates = _certificates(current, workspace, fields["certificates"], keeps_expired=request is not None)
+    changes = store(current, workspace, {**fields, "certificates": certificates}, request)
     read = {"metadata_read_at": timezone.now(), "metadata_problem": ""}
     IdentityProvider.objects.filter(id=current.id).update(**read)
+    return changes
 
 
-def _certificates(provider: IdentityProvider, workspace: Workspace, published: list[str]) -> list[str]:
+def _certificates(
+    provider: IdentityProvider, workspace: Workspace, published: list[str], *, keeps_expired: bool
+) -> list[str]:
     """Return the certificates to keep: the published ones, in the order in which they are stored already."""
     stays = provider.state == IdentityProvider.State.SERVING and workspace.requires_sso
-    kept = [pem for pem in provider.certificates if pem in published or (stays and not describe(pem).is_expired)]
+
+    def is_kept(pem: str) -> bool:
+        return pem in published or (stays and (keeps_expired or not describe(pem).is_expired))
+
+    kept = [pem for pem in provider.certificates if is_kept(pem)]
     return [*kept, *(pem for pem in published if pem not in kept)][:MAX_CERTIFICATES]
 
 

@@ -30,7 +30,7 @@ from spatialflow.errors import validation_response
 from sso import saml_config
 from sso.models import IdentityProvider
 from sso.saml.keys import get_key_pair
-from sso.saml_metadata_import import import_metadata
+from sso.saml_metadata_import import import_metadata, read_again
 from sso.serializers.saml_config import (
     MetadataInSerializer,
     SAMLConfigPatchSerializer,
@@ -101,10 +101,7 @@ class MetadataPage(ConnectionPage):
     title = "Enter your identity provider's metadata"
 
     def first_values(self, request: HttpRequest, provider: IdentityProvider | None) -> dict[str, Any]:
-        return {
-            "preset": preset_of(request.GET.get("at", provider.preset if provider else "")),
-            "url": provider.metadata_url if provider else "",
-        }
+        return {"preset": preset_of(request.GET.get("at", provider.preset if provider else ""))}
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
         return {**kwargs, "presets": PRESET_NAMES}
@@ -113,8 +110,7 @@ class MetadataPage(ConnectionPage):
         body = {**metadata_body(request.POST), "staged": self.is_staged}
         read = validated(MetadataInSerializer, body)
         _, changes = import_metadata(request, **read, **self.new_fields(request))
-        told = "The metadata is read and taken over." if changes else "The metadata is read: nothing has changed."
-        messages.success(request, told)
+        messages.success(request, _told(changes))
         return redirect(self.back)
 
 
@@ -125,12 +121,12 @@ class RereadPage(ConnectionPage):
     title = "Read the metadata again"
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        provider = saml_config.find(request.auth, self.state)
-        read = validated(MetadataInSerializer, {"url": provider.metadata_url, "staged": self.is_staged})
-        _, changes = import_metadata(request, **read)
-        told = "The metadata is read and taken over." if changes else "The metadata is read: nothing has changed."
-        messages.success(request, told)
+        messages.success(request, _told(read_again(request, self.state)))
         return redirect(self.back)
+
+
+def _told(changes: dict[str, Any]) -> str:
+    return "The metadata is read and taken over." if changes else "The metadata is read: nothing has changed."
 
 
 class ByHandPage(ConnectionPage):

@@ -8,7 +8,7 @@ from django.shortcuts import redirect
 
 from accounts.scopes import SSO_MANAGE
 from dashboard.pages import Form, Page, validated
-from dashboard.sso_wording import words_of
+from dashboard.sso_wording import page_for, words_of
 from dashboard.views.sso import PLACE
 from dashboard.views.sso_connection import ConnectionPage
 from sso import domains, saml_tests
@@ -92,6 +92,7 @@ class AttemptPage(Page):
             "title": _title(attempt),
             "attempt": attempt,
             "failed": words_of(attempt.failed_check),
+            "mended_at": page_for(attempt.failed_check, attempt.provider.state if attempt.provider else ""),
             "checks": [{**check, "name": words_of(check["check"]).name} for check in attempt.checks],
         }
 

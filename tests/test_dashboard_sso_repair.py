@@ -1,0 +1,190 @@
+"""Looking after a connection that is in use: metadata that changes at its address, what required single sign-on leaves
+possible, and what an owner repairs who came in by a recovery link.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as project
+from django.test import Client
+
+from accounts.models import AuditEvent, Workspace
+from accounts.throttles import METADATA_FETCHES
+from dashboard.session import FRESH_FOR
+from dashboard.sso_wording import CALLED_THERE, CHECKS, page_for
+from sso.models import IdentityProvider, SamlAttempt
+from sso.saml_presets import PRESETS
+from tests.support.cast import Actor
+from tests.support.entrance import visitor
+from tests.support.mails import delivered
+from tests.support.pages import age_session, signed_in
+from tests.support.saml_idp import SamlIdp, certificate
+from tests.support.saml_setup import entity, key_descriptor, serving, signed_in_by
+from tests.support.sso_history import an_attempt, connected
+from tests.support.tls_site import Site, respond, tls_site
+
+pytest_plugins = ["tests.support.saml_fixtures"]
+pytestmark = pytest.mark.django_db
+
+PLACE = "/settings/sso"
+
+
+@pytest.fixture
+def site(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A site inside a network that the operator allows, with a certificate that this process trusts."""
+    settings.IDENTITY_PROVIDER_NETWORKS = [ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")]
+    with tls_site(tmp_path) as running:
+        monkeypatch.setenv("SSL_CERT_FILE", str(running.authority))
+        publish(running)
+        yield running
+
+
+def publish(site: Site, *names: str, **changed: Any) -> None:
+    """Let the provider's metadata name these keys' certificates."""
+    xml = entity(keys="".join(key_descriptor(certificate(name)) for name in names or ("idp",)), **changed)
+    site.answer = lambda handler: respond(handler, xml.encode())
+
+
+@pytest.fixture
+def owner(alice: Actor, site: Site) -> Client:
+    """Alice, whose connection follows the metadata of the site; she signed in by it."""
+    browser = signed_in(alice)
+    assert (
+        browser.post(f"{PLACE}/connection/metadata", {"preset": "okta", "url": site.url(), "xml": ""}).status_code
+        == 302
+    )
+    return signed_in(signed_in_by(alice, "saml"), SERVER_NAME="localhost")
+
+
+def reread(owner: Client) -> Any:
+    return owner.post(f"{PLACE}/connection/reread", follow=True)
+
+
+def require() -> None:
+    Workspace.objects.filter(slug="acme").update(requires_sso=True)
+
+
+def test_metadata_is_read_again_at_once(owner: Client, site: Site):
+    assert serving().metadata_url == site.url()
+    assert b"nothing has changed" in reread(owner).content
+
+    publish(site, "idp", "next")
+    page = reread(owner)
+
+    assert b"taken over" in page.content
+    assert serving().certificates == [certificate("idp"), certificate("next")]
+    event = AuditEvent.objects.filter(action="sso.configured").latest("sequence")
+    assert event.actor_email == "alice@acme.test"
+
+
+def test_while_it_is_required_a_reading_only_adds_certificates(owner: Client, site: Site):
+    IdentityProvider.objects.update(certificates=[certificate("idp"), certificate("gone", -5)], is_enabled=True)
+    require()
+
+    publish(site, "next")
+    assert b"taken over" in reread(owner).content
+    assert serving().certificates == [certificate("idp"), certificate("gone", -5), certificate("next")]
+
+    publish(
+        site,
+        "next",
+        services='<md:SingleSignOnService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect" '
+        'Location="https://elsewhere.test/sso"/>',
+    )
+    answer = reread(owner)
+    assert answer.status_code == 409 and b"stop requiring SSO first" in answer.content
+    assert serving().sso_url != "https://elsewhere.test/sso"
+
+
+@pytest.mark.parametrize(
+    ("entity_id", "status", "said"),
+    [
+        ("https://another.test/saml", 200, b"describes another entity ID"),
+        ("", 200, b""),
+        ("https://idp.test", 404, b""),
+    ],
+)
+def test_metadata_that_cannot_be_read_changes_nothing(
+    owner: Client, site: Site, entity_id: str, status: int, said: bytes
+):
+    before = serving()
+    xml = entity(entity_id)
+    site.answer = lambda handler: respond(handler, xml.encode(), status)
+
+    answer = reread(owner)
+
+    assert answer.status_code == 422 and b'role="alert"' in answer.content and said in answer.content
+    assert (serving().entity_id, serving().updated_at) == (before.entity_id, before.updated_at)
+
+
+def test_readings_are_limited_as_in_the_api(owner: Client):
+    for _ in range(int(METADATA_FETCHES.rate.split("/")[0]) - 1):
+        assert owner.post(f"{PLACE}/connection/reread").status_code == 302
+
+    assert owner.post(f"{PLACE}/connection/reread").status_code == 429
+
+
+def recovered(alice: Actor) -> Client:
+    """Return the browser in which Alice has used a recovery link."""
+    visitor().post("/sso-recovery/ask", {"email": alice.user.email, "workspace_slug": "acme"})
+    [mail] = [mail for mail in delivered() if "sso-recovery?token=" in mail.body]
+    browser = visitor()
+    browser.get("/sso-recovery", {"token": re.findall(r"token=([\w-]+)", mail.body)[0]})
+    assert browser.post("/sso-recovery")["Location"] == "/sso-recovery/repair"
+    return browser
+
+
+def test_an_owner_who_is_locked_out_repairs_the_connection(alice: Actor, connection: IdentityProvider, idp: SamlIdp):
+    require()
+    browser = recovered(alice)
+    page = browser.get("/sso-recovery/repair").content.decode()
+    for leaf in ("", "/attempts", "/connection/certificates"):
+        assert f'href="{PLACE}{leaf}"' in page
+        assert browser.get(f"{PLACE}{leaf}").status_code == 200
+
+    form = {"entity_id": idp.entity_id, "sso_url": "https://new.acme.test/sso", "certificate": certificate("next")}
+    assert browser.post(f"{PLACE}/connection/by-hand", form)["Location"] == PLACE
+
+    assert (serving().sso_url, serving().certificates) == (form["sso_url"], [certificate("next")])
+    age_session(browser, FRESH_FOR + 1)
+    assert browser.post(f"{PLACE}/connection/by-hand", form)["Location"].startswith("/confirm?")
+
+
+def test_others_stage_a_second_connection_instead(alice: Actor, connection: IdentityProvider, idp: SamlIdp):
+    require()
+    owner = signed_in(signed_in_by(alice, "saml"))
+    form = {"entity_id": idp.entity_id, "sso_url": "https://new.acme.test/sso", "certificate": idp.certificate}
+
+    answer = owner.post(f"{PLACE}/connection/by-hand", form)
+
+    assert answer.status_code == 409 and b"Stage a second configuration" in answer.content
+    assert owner.post(f"{PLACE}/staged/by-hand", form)["Location"] == f"{PLACE}/staged"
+    assert IdentityProvider.objects.get(state="staged").sso_url == form["sso_url"]
+
+
+def test_every_check_has_words_and_every_page_that_mends_is_there(alice: Actor):
+    table = (
+        (project.BASE_DIR / "docs" / "saml.md").read_text().split("## When a sign-in is refused")[1].split("\n## ")[0]
+    )
+    documented = {
+        name for row in re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    }
+    assert documented <= CHECKS.keys() and CALLED_THERE.keys() == PRESETS.keys()
+
+    connected(alice)
+    browser = signed_in(alice)
+    for state in ("serving", "staged"):
+        for check in CHECKS:
+            page = page_for(check, state)
+            assert not page or browser.get(page).status_code == 200, page
+    attempt = an_attempt(alice)
+    assert (
+        f'<a href="{PLACE}/connection/certificates">Go there</a>'
+        in browser.get(f"{PLACE}/attempts/{attempt}").content.decode()
+    )
+    SamlAttempt.objects.update(provider=None)
+    assert b"Go there" not in browser.get(f"{PLACE}/attempts/{attempt}").content
