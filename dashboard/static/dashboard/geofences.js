@@ -13,6 +13,7 @@ const positionOf = (latlng) => [round(L.latLng(latlng).wrap().lng), round(latlng
 
 function makeMap() {
   place.hidden = false;
+  document.getElementById("no-map").hidden = true;
   const moves = !matchMedia("(prefers-reduced-motion: reduce)").matches;
   const map = L.map(place, { zoomAnimation: moves, fadeAnimation: moves, maxZoom: 20, minZoom: 1, zoomSnap: 0.5 });
   map.attributionControl.setPrefix(false);
@@ -118,6 +119,7 @@ function testPoints(map) {
     form.requestSubmit();
   });
   document.addEventListener("htmx:afterSettle", showResult);
+  form.addEventListener("htmx:responseError", () => form.submit()); // a refusal is a page of its own, which says why
   showResult();
 }
 
