@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -145,18 +146,17 @@ def test_a_body_over_a_mebibyte_is_a_413(anyone, alice):
 @pytest.mark.django_db(transaction=True)
 def test_a_chunked_body_is_refused_and_not_taken_for_an_empty_one(server):
     parts = urlsplit(server)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
-    connection.request(
-        "POST",
-        "/api/v1/auth/login",
-        iter([b'{"email": "a@b.test", "password": "x"}']),
-        {"Content-Type": "application/json"},
-    )
-    response = connection.getresponse()
+    body = b'{"email": "a@b.test", "password": "x"}'
+    head = "POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    message = f"{head}Transfer-Encoding: chunked\r\n\r\n{len(body):x}\r\n{body.decode()}\r\n0\r\n\r\n"
+    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        connection.sendall(message.encode())  # at once: the refusal may come before the end of the body
+        response = http.client.HTTPResponse(connection)
+        response.begin()
 
-    assert response.status == 411
-    assert json.loads(response.read())["error_code"] == "length_required"
-    connection.close()
+        assert response.status == 411
+        assert json.loads(response.read())["error_code"] == "length_required"
+        response.close()
 
 
 def test_djangos_own_refusals_keep_their_status():

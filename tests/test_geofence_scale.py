@@ -56,6 +56,8 @@ def crowd(django_db_setup: None, django_db_blocker: Any) -> Iterator[uuid.UUID]:
             Workspace.objects.create(slug=f"crowd-{number}", name="Crowd") for number in range(NEIGHBOURS + 1)
         ]
         try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET statement_timeout = 0")  # on a busy machine, filling the table takes its time
             shape = read_geometry(POLYGON).wkb
             seed(workspaces[0], FENCES, shape)
             for neighbour in workspaces[1:]:
@@ -66,6 +68,8 @@ def crowd(django_db_setup: None, django_db_blocker: Any) -> Iterator[uuid.UUID]:
         finally:
             for workspace in workspaces:
                 workspace.delete()
+            with connection.cursor() as cursor:
+                cursor.execute("RESET statement_timeout")
 
 
 @pytest.fixture
@@ -84,14 +88,14 @@ class Plans:
             with connection.cursor() as cursor:
                 cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
                 plan = cursor.fetchone()[0]
-            self.steps += walk((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
+            steps = walk((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
+            # The totals are one row a workspace: few enough here to be read whole.
+            self.steps += [step for step in steps if step.get("Relation Name") != "geofences_geofencetotal"]
         return execute(statement, parameters, many, context)
 
     @property
     def full_scans(self) -> list[str]:
-        """Return who reads every fence. The totals are one row a workspace: few enough here to be read whole."""
-        scans = [step["Relation Name"] for step in self.steps if step["Node Type"] == "Seq Scan"]
-        return [table for table in scans if table == "geofences_geofence"]
+        return [step["Relation Name"] for step in self.steps if step["Node Type"] == "Seq Scan"]
 
     @property
     def indexes(self) -> set[str]:

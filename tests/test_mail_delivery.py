@@ -16,7 +16,7 @@ SIGNUP = {"email": "dora@new.test", "password": "a long new password"}
 def test_a_signup_is_verified_by_the_link_that_the_server_mails(server):
     assert call(server, "POST", "/api/v1/public/signup", SIGNUP).status == 201
 
-    sent = mail_of(server, "dora@new.test", "Verify your email address")
+    sent = mail_of("dora@new.test", "Verify your email address")
     response = call(server, "POST", "/api/v1/auth/verify-email", {"token": secret_in(str(sent.get_payload()))})
 
     assert (response.status, response.body["email_verified"]) == (200, True)
@@ -27,7 +27,7 @@ def test_a_signup_is_verified_by_the_link_that_the_server_mails(server):
 @pytest.mark.django_db(transaction=True)
 def test_the_server_mails_on_after_its_database_connections_broke(server):
     call(server, "POST", "/api/v1/public/signup", SIGNUP)
-    mail_of(server, "dora@new.test", "Verify your email address")
+    mail_of("dora@new.test", "Verify your email address")
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -37,7 +37,7 @@ def test_the_server_mails_on_after_its_database_connections_broke(server):
     for _ in range(4):  # a worker's first request may meet the broken connection
         call(server, "POST", "/api/v1/public/signup", SIGNUP | {"email": "emil@new.test"})
 
-    assert mail_of(server, "emil@new.test", "Verify your email address")
+    assert mail_of("emil@new.test", "Verify your email address")
 
 
 @pytest.mark.parametrize("error", [DataError("no such row"), ValueError("cannot be made")])

@@ -7,7 +7,6 @@ import pytest
 from accounts import mailed_tokens
 from accounts.models import User
 from tests.support.cast import PASSWORD, Actor
-from tests.support.launch import Server
 from tests.support.mails import mail_of, secret_in
 from tests.support.sdk import Client, Refusal, Sdk, built, from_dict
 from tests.support.sdk_operations import exercises
@@ -25,19 +24,19 @@ def log_in(sdk: Sdk, email: str, password: str) -> Any:
     return sdk.client().call("auth.login", login_schema=from_dict("LoginSchema", email=email, password=password))
 
 
-def secret_mailed(server: Server, address: str, subject: str) -> str:
-    return secret_in(str(mail_of(server, address, subject).get_payload()))
+def secret_mailed(address: str, subject: str) -> str:
+    return secret_in(str(mail_of(address, subject).get_payload()))
 
 
 @exercises("public.signup", "auth.verify_email")
-def test_a_signup_is_verified_by_its_mail(sdk: Sdk, server: Server, anyone_sdk: Client):
+def test_a_signup_is_verified_by_its_mail(sdk: Sdk, anyone_sdk: Client):
     signup = built(
         "SignupRequest", email="dora.sdk@new.test", password=PASSWORD, company="Dora Maps", selected_plan="pro"
     )
 
     answer = anyone_sdk.call("public.signup", signup_request=signup)
     before = log_in(sdk, "dora.sdk@new.test", PASSWORD)["user"]
-    secret = secret_mailed(server, "dora.sdk@new.test", "Verify your email address")
+    secret = secret_mailed("dora.sdk@new.test", "Verify your email address")
     link = {"verify_email_schema": from_dict("VerifyEmailSchema", token=secret)}
     verified = anyone_sdk.call("auth.verify_email", **link)
 
@@ -81,12 +80,12 @@ def test_the_verification_mail_comes_again_in_three_spellings(anyone_sdk: Client
 
 
 @exercises("auth.forgot_password", "auth.password_reset", "auth.confirm_password_reset")
-def test_a_forgotten_password_is_replaced(sdk: Sdk, server: Server, anyone_sdk: Client, alice: Actor):
+def test_a_forgotten_password_is_replaced(sdk: Sdk, anyone_sdk: Client, alice: Actor):
     User.objects.update(email="alice.sdk@acme.test")
     body = {"forgot_password_schema": from_dict("ForgotPasswordSchema", email="alice.sdk@acme.test")}
 
     assert anyone_sdk.call("auth.forgot_password", **body)["success"] is True
-    secret = secret_mailed(server, "alice.sdk@acme.test", "Set a new password")
+    secret = secret_mailed("alice.sdk@acme.test", "Set a new password")
     schema = from_dict("ConfirmPasswordResetSchema", token=secret, password=NEW)
     assert anyone_sdk.call("auth.confirm_password_reset", confirm_password_reset_schema=schema)["success"] is True
 

@@ -22,6 +22,7 @@ from spatialflow import processes
 
 PROJECT = Path(__file__).resolve().parents[2]
 Started = TypeVar("Started")
+mail_folders: list[Path] = []  # of the running servers
 ATTEMPTS = 3  # a free port may be taken between looking and using
 
 
@@ -29,7 +30,6 @@ class Server(str):
     """The base URL of a running API, and where its output and its mail go."""
 
     log: Path
-    mail: Path
     process: subprocess.Popen[bytes]
 
 
@@ -71,10 +71,12 @@ def launch(
         environment = {**os.environ, "DATABASE_URL": database_url, "REDIS_URL": redis_url or ""}
         environment |= {"SPATIALFLOW_DATA_DIR": folder, **(extra_env or {})}
         server = first_that_starts(lambda port: start_api(port, workers, environment, log), log)
+        mail_folders.append(Path(folder) / "mail")
         try:
             yield server
         finally:
             stop(server.process)
+            mail_folders.remove(Path(folder) / "mail")
 
 
 def start_api(port: int, workers: int, environment: dict[str, str], log: Path) -> Server:
@@ -85,7 +87,7 @@ def start_api(port: int, workers: int, environment: dict[str, str], log: Path) -
     with log.open("wb") as output:
         process = start(command, output=output.fileno(), environment={**environment, "PORT": str(port)})
     server = Server(f"http://127.0.0.1:{port}")
-    server.log, server.mail, server.process = log, log.parent / "mail", process
+    server.log, server.process = log, process
     wait_until(lambda: status_of(port, "/api/v1/health") > 0, process, "The API")
     return server
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from email import message_from_bytes
 from email.message import Message
+from pathlib import Path
 
 from django.core import mail
 from django.core.mail import EmailMessage
@@ -14,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models import OutgoingMail
 from accounts.outbox import deliver_pending
-from tests.support.launch import Server
+from tests.support.launch import mail_folders
 
 
 def delivered() -> list[EmailMessage]:
@@ -58,13 +59,18 @@ def secret_in(text: str) -> str:
     return str(secret)
 
 
-def mail_of(server: Server, address: str, subject: str) -> Message:
-    """Wait for the server's mail to this address and return it."""
+def mail_of(address: str, subject: str) -> Message:
+    """Wait for the mail to this address and return it, whichever running server sends it: they share one database."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        for path in server.mail.glob("*.log"):
+        for path in mail_files():
             found = message_from_bytes(path.read_bytes())
             if found["To"] == address and found["Subject"] == subject and "Date" in found:
                 return found
         time.sleep(0.05)
-    raise AssertionError(f"no mail {subject!r} to {address}: {[p.read_text() for p in server.mail.glob('*')]}")
+    raise AssertionError(f"no mail {subject!r} to {address}: {[path.read_text() for path in mail_files()]}")
+
+
+def mail_files() -> list[Path]:
+    """Return what the running servers have sent."""
+    return [path for folder in mail_folders for path in folder.glob("*.log")]

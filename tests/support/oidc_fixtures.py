@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sso import jwks
 from tests.support.oidc_issuer import Issuer, issuer
 
 
@@ -14,5 +15,6 @@ from tests.support.oidc_issuer import Issuer, issuer
 def provider(settings: Any) -> Iterator[Issuer]:
     """A provider that this process knows as Google and as Apple."""
     with issuer() as running:
+        jwks._key_sets.clear()  # an earlier test's provider may have had this port
         running.configure(settings)
         yield running
