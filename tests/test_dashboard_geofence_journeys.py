@@ -129,13 +129,16 @@ def test_a_circle_is_drawn_and_its_numbers_are_the_map(site: str, alice: Actor):
 
 @at_each_width
 def test_a_fence_is_found_on_the_map_and_points_are_tested(site: str, viewport: Viewport, alice: Actor):
-    for name, geometry in (("Depot", POLYGON), ("Station", CIRCLE)):
+    for name, geometry in (('<img src="/x">Depot', POLYGON), ("Station", CIRCLE)):
         store_fence(alice, name, geometry)
 
     def steps(page: Page) -> None:
         sign_in(page, alice.user.email)
         page.goto(PLACE)
         expect(page.locator("path.fence")).to_have_count(2)
+        page.locator("path.fence").last.dispatch_event("mouseover")
+        expect(page.locator(".leaflet-tooltip")).to_have_text('<img src="/x">Depot')
+        page.locator("path.fence").last.dispatch_event("mouseout")
         page.get_by_role("button", name="Show Station on the map").click()
         expect(page.locator("path.fence.chosen")).to_have_count(1)
         expect(page.locator("tr.chosen")).to_contain_text("Station")

@@ -11,6 +11,13 @@ const round = (number, digits = 6) => Number(number.toFixed(digits));
 const at = ([longitude, latitude]) => [latitude, longitude];
 const positionOf = (latlng) => [round(L.latLng(latlng).wrap().lng), round(latlng.lat)];
 
+// Leaflet takes text for markup: whatever somebody typed goes to it by way of this.
+function asText(text) {
+  const element = document.createElement("span");
+  element.textContent = text;
+  return element;
+}
+
 function makeMap() {
   place.hidden = false;
   document.getElementById("no-map").hidden = true;
@@ -18,9 +25,7 @@ function makeMap() {
   const map = L.map(place, { zoomAnimation: moves, fadeAnimation: moves, maxZoom: 20, minZoom: 1, zoomSnap: 0.5 });
   map.attributionControl.setPrefix(false);
   if (place.dataset.tiles) {
-    const source = document.createElement("span");
-    source.textContent = place.dataset.attribution;
-    L.tileLayer(place.dataset.tiles, { attribution: source.innerHTML, maxZoom: 20 }).addTo(map);
+    L.tileLayer(place.dataset.tiles, { attribution: asText(place.dataset.attribution).innerHTML, maxZoom: 20 }).addTo(map);
   } else {
     grid(map).addTo(map);
   }
@@ -74,7 +79,7 @@ function showFences(map) {
     const button = line.querySelector("[data-show]");
     if (!button) continue;
     button.hidden = false;
-    layer.bindTooltip(line.querySelector("a").textContent);
+    layer.bindTooltip(asText(line.querySelector("a").textContent));
     button.addEventListener("click", () => {
       choose(line);
       show(map, [layer]);
