@@ -154,6 +154,18 @@ def test_an_owner_who_is_locked_out_repairs_the_connection(alice: Actor, connect
     assert browser.post(f"{PLACE}/connection/by-hand", form)["Location"].startswith("/confirm?")
 
 
+def test_who_has_no_password_either_confirms_by_a_new_link(alice: Actor, connection: IdentityProvider):
+    require()
+    browser = recovered(alice)
+    alice.user.set_unusable_password()
+    alice.user.save()
+    age_session(browser, FRESH_FOR + 1)
+
+    page = browser.get(browser.post(f"{PLACE}/disable")["Location"])
+
+    assert b'href="/sso-recovery/ask"' in page.content and b'name="current_password"' not in page.content
+
+
 def test_others_stage_a_second_connection_instead(alice: Actor, connection: IdentityProvider, idp: SamlIdp):
     require()
     owner = signed_in(signed_in_by(alice, "saml"))
