@@ -12,6 +12,7 @@ from spatialflow.strict_json import read_strictly
 
 SHAPES = [("geojson", "Polygon, drawn or as GeoJSON"), ("circle", "Circle, by centre and radius")]
 NOT_JSON = "This is not valid JSON. Look for a bracket, a comma or a quotation mark that is missing."
+NO_OBJECT = 'Write one JSON object, in braces: {"manager": "Ann"}.'
 NO_SHAPE = "Draw the fence on the map, or paste its GeoJSON."
 SEVERAL = "This holds {count} features, and a fence is one. Paste one of them."
 CIRCLE = {"circle_lat": "latitude", "circle_lng": "longitude", "circle_radius": "radius in metres"}
@@ -63,7 +64,10 @@ def _body(form: QueryDict) -> tuple[dict[str, Any], dict[str, list[str]]]:
 
 
 def _metadata(form: QueryDict) -> Any:
-    return _json(form.get("metadata", "").strip() or "{}")
+    value = _json(form.get("metadata", "").strip() or "{}")
+    if not isinstance(value, dict):
+        raise ValidationError(NO_OBJECT)
+    return value
 
 
 def _geojson(form: QueryDict) -> Any:

@@ -113,7 +113,7 @@ def test_a_feature_is_taken_for_its_geometry(page: Client, pasted: dict[str, Any
         ({"tags": "x" * 65}, "tags", "1 to 64 characters"),
         ({"tags": "a\0b"}, "tags", "cannot be stored"),
         ({"metadata": "{"}, "metadata", "not valid JSON"),
-        ({"metadata": "[1]"}, "metadata", "Must be an object"),
+        ({"metadata": "[1]"}, "metadata", "Write one JSON object"),
         ({"metadata": '{"a": "\\u0000"}'}, "metadata", "not valid JSON"),
         ({"geometry": ""}, "geometry", "Draw the fence on the map"),
         ({"geometry": "POLYGON((0 0))"}, "geometry", "not valid JSON"),
