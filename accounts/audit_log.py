@@ -11,14 +11,23 @@ from typing import Any
 
 import orjson
 from django.db.models import Q, QuerySet
+from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 
 from accounts.audit import Action, record_for
 from accounts.models import AuditEvent
+from spatialflow.api import read_id
+from spatialflow.errors import NotFound
 
+PAGE_LENGTH = 50
 MAX_EXPORTED = 10_000
 EXPORT_CHUNK = 500
+FIRST_REFUSING_STATUS = 400
 ERASED = "[erased]"
+
+# `text/json` and not `application/json`: what the official SDK gives its caller is then the document itself, not
+# Python's way of writing the lists in it.
+CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "json": "text/json; charset=utf-8"}
 
 # What an event looks like, here and in an export, which leaves out `changes` to stay small.
 EXPORTED = (
@@ -29,7 +38,9 @@ EXPORTED = (
 
 @dataclass(frozen=True)
 class Filters:
-    """Which events are asked for. `user_id` is a person who did it or to whom it was done; `date_to` is exclusive."""
+    """Which events are asked for. `user_id` is a person who did it or to whom it was done; `date_to` is exclusive;
+    `result` is "succeeded" or "refused".
+    """
 
     action: str | None = None
     user_id: uuid.UUID | None = None
@@ -37,6 +48,7 @@ class Filters:
     date_from: datetime | None = None
     date_to: datetime | None = None
     search: str | None = None
+    result: str | None = None
 
 
 def find_events(workspace_id: uuid.UUID, filters: Filters) -> QuerySet[AuditEvent]:
@@ -52,10 +64,34 @@ def find_events(workspace_id: uuid.UUID, filters: Filters) -> QuerySet[AuditEven
         conditions &= Q(created_at__gte=filters.date_from)
     if filters.date_to:
         conditions &= Q(created_at__lt=filters.date_to)
+    if filters.result:
+        was_refused = Q(status_code__gte=FIRST_REFUSING_STATUS)
+        conditions &= was_refused if filters.result == "refused" else Q(status_code=None) | ~was_refused
     if filters.search:
         searched = ("description", "action", "resource_id", "actor_email", "target_email", "ip_address")
         conditions &= Q(*((f"{name}__icontains", filters.search) for name in searched), _connector=Q.OR)
     return AuditEvent.objects.filter(conditions).order_by("-created_at", "-sequence")
+
+
+def get_event(workspace_id: uuid.UUID, event_id: str) -> AuditEvent:
+    """Return one event of a workspace. Raises `NotFound`, alike for absent and for somebody else's."""
+    found = AuditEvent.objects.filter(workspace_id=workspace_id, id=read_id(event_id)).first()
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def read_page(workspace_id: uuid.UUID, filters: Filters, before: str | None) -> tuple[list[AuditEvent], bool]:
+    """Return the newest events, or those older than the event whose id is `before`; and whether older ones follow.
+    What happens meanwhile shifts nothing. Raises `NotFound` for an id that is not the workspace's.
+    """
+    events = find_events(workspace_id, filters)
+    if before:
+        last = get_event(workspace_id, before)
+        at_the_same_time = Q(created_at=last.created_at, sequence__gte=last.sequence)
+        events = events.filter(created_at__lte=last.created_at).exclude(at_the_same_time)
+    found = list(events[: PAGE_LENGTH + 1])
+    return found[:PAGE_LENGTH], len(found) > PAGE_LENGTH
 
 
 def event_json(event: AuditEvent) -> dict[str, Any]:
@@ -82,6 +118,14 @@ def event_json(event: AuditEvent) -> dict[str, Any]:
         "path": event.path,
         "status_code": event.status_code,
     }
+
+
+def export_file(request: Request, filters: Filters, export_format: str) -> StreamingHttpResponse:
+    """Answer with an export as a file, while it is being written."""
+    lines = export(request, filters, export_format)
+    response = StreamingHttpResponse(lines, content_type=CONTENT_TYPES[export_format])
+    response["Content-Disposition"] = f'attachment; filename="audit-log.{export_format}"'
+    return response
 
 
 def export(request: Request, filters: Filters, export_format: str) -> Iterator[str]:

@@ -224,8 +224,13 @@ def refuse_unverified(principal: Principal) -> None:
         raise InsufficientPermissions("Verify your email address before inviting people.", "email_not_verified")
 
 
+def roles_to_invite(own_role: str) -> list[Role]:
+    """Return the roles that somebody of `own_role`, who may invite, may invite to."""
+    return [role for role in Role if role != Role.OWNER or own_role == Role.OWNER]
+
+
 def refuse_foreign_role(own_role: str, invited_role: str) -> None:
-    if invited_role == Role.OWNER and own_role != Role.OWNER:
+    if invited_role not in roles_to_invite(own_role):
         raise InsufficientPermissions("Only owners may invite owners and change such invitations.", "owners_only")
 
 

@@ -16,6 +16,7 @@ from accounts.audit import Action, Person, record_for
 from accounts.hooks import membership_ended, role_lowered
 from accounts.models import Membership, SignIn, User, Workspace
 from accounts.permissions import InsufficientPermissions
+from accounts.principal import Principal
 from accounts.scopes import MEMBERS_WRITE, ROLE_SCOPES, Role
 from spatialflow.api import read_id
 from spatialflow.errors import ApiError, NotFound
@@ -54,11 +55,36 @@ def list_members(workspace_id: uuid.UUID) -> MemberList:
     return MemberList(list(listed), everybody.count())
 
 
+def list_people(workspace_id: uuid.UUID, most: int) -> list[tuple[uuid.UUID, str]]:
+    """Return ids and addresses of the first members by address, at most so many."""
+    everybody = Membership.objects.filter(workspace_id=workspace_id).order_by("user__email")
+    return list(everybody.values_list("user_id", "user__email")[:most])
+
+
+def get_member(principal: Principal, user_id: str) -> Membership:
+    """Return a member of the caller's workspace. Raises `NotFound`, alike for absent and for somebody else's."""
+    member = _find(principal.workspace_id, read_id(user_id))
+    if member is None:
+        raise NotFound()
+    return member
+
+
+def roles_to_give(own_role: str, member_role: str) -> list[Role]:
+    """Return the roles that somebody of `own_role` may give a member of `member_role`: none to whom they may neither
+    change nor remove.
+    """
+    if own_role == Role.OWNER:
+        return list(Role)
+    if own_role == Role.MANAGER and member_role in MANAGED_ROLES:
+        return [role for role in Role if role != Role.OWNER]
+    return []
+
+
 @transaction.atomic
 def change_role(request: Request, user_id: str, role: str) -> Membership:
     """Give a member of the caller's workspace a role. Raises `NotFound`, `InsufficientPermissions`, `LastOwner`."""
     caller, member = _get_locked(request, user_id)
-    if caller.role != Role.OWNER and (member.role not in MANAGED_ROLES or role == Role.OWNER):
+    if role not in roles_to_give(caller.role, member.role):
         raise InsufficientPermissions("Only owners change owners and managers, or make somebody an owner.")
     if member.role == role:
         return member
@@ -86,7 +112,7 @@ def remove(request: Request, user_id: str) -> None:
     `LastOwnerStays`.
     """
     caller, member = _get_locked(request, user_id)
-    if caller.role != Role.OWNER and caller != member and member.role not in MANAGED_ROLES:
+    if caller != member and not roles_to_give(caller.role, member.role):
         raise InsufficientPermissions("Only owners remove owners and managers.")
     _end(request, member, "Member removed." if caller != member else "Left the workspace.")
 

@@ -68,6 +68,9 @@ ACCEPT_BY_INVITATION = Limit("accept-invitation", "10/h")
 # Everybody's sign-ins of one workspace can be ended once a minute.
 REVOKE_ALL = Limit("revoke-all-sessions", "1/m")
 
+# The audit trail of all workspaces can be verified 6 times an hour for one of them.
+AUDIT_VERIFICATIONS = Limit("audit-verifications", "6/h")
+
 # 60 a minute from one address of each step of a browser's sign-in by Google or Apple: begin, come back, trade the code.
 OAUTH_START_BY_ADDRESS = Limit("oauth-start-ip", "60/m")
 OAUTH_CALLBACK_BY_ADDRESS = Limit("oauth-callback-ip", "60/m")

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Sum
+from django.db.models import Aggregate, Count, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.serializers import ValidationError
@@ -180,8 +181,13 @@ def usage_today(principal: Principal) -> dict[str, Any]:
     the platform that are not here, so there are none; a request is one event unit.
     """
     midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    today = CredentialUsage.objects.filter(workspace_id=principal.workspace_id, started_at__gte=midnight)
-    used = today.aggregate(requests=Sum("requests", default=0), refusals=Sum("refusals", default=0))
+    today = CredentialUsage.objects.filter(workspace_id=OuterRef("id"), started_at__gte=midnight)
+    held = Workspace.objects.filter(id=principal.workspace_id).values(
+        members=_total(Membership.objects.filter(workspace_id=OuterRef("id")), Count("id")),
+        requests=_total(today, Sum("requests")),
+        refusals=_total(today, Sum("refusals")),
+    )
+    used = held.first() or {"members": 0, "requests": 0, "refusals": 0}
     return {
         "location_events": 0,
         "action_deliveries": 0,
@@ -193,9 +199,14 @@ def usage_today(principal: Principal) -> dict[str, Any]:
         "api_requests": used["requests"],
         "api_refusals": used["refusals"],
         "hourly_request_limit": settings.PLAN_LIMITS[principal.plan],
-        "members": Membership.objects.filter(workspace_id=principal.workspace_id).count(),
+        "members": used["members"],
         **{name: count(principal.workspace_id) for name, count in workspace_counts.items()},
     }
+
+
+def _total(rows: QuerySet[Any], total: Aggregate) -> Coalesce:
+    """Return what `rows` of the outer workspace come to, as part of one query; 0 where there are none."""
+    return Coalesce(Subquery(rows.order_by().values("workspace_id").annotate(total=total).values("total")), 0)
 
 
 def _end_of_day(midnight: datetime) -> datetime:

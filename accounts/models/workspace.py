@@ -88,7 +88,18 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
         return self.filter(workspace_id=workspace_id)
 
     def pending(self) -> "InvitationQuerySet":
-        return self.filter(used_at=None, revoked_at=None, expires_at__gt=now())
+        return self.filter(self.being("pending"))
+
+    @staticmethod
+    def being(status: str) -> models.Q:
+        """Return the condition that an invitation has a status, as its property tells it."""
+        is_open = models.Q(used_at=None, revoked_at=None)
+        return {
+            "pending": is_open & models.Q(expires_at__gt=now()),
+            "expired": is_open & models.Q(expires_at__lte=now()),
+            "accepted": models.Q(used_at__isnull=False),
+            "revoked": models.Q(used_at=None, revoked_at__isnull=False),
+        }[status]
 
 
 class Invitation(models.Model):

@@ -46,6 +46,9 @@ class FiltersSerializer(serializers.Serializer):
         ends=True, required=False, help_text="A moment (exclusive), or a day in UTC (inclusive)."
     )
     search = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    result = serializers.ChoiceField(
+        ["succeeded", "refused"], required=False, allow_blank=True, help_text="Refused: with a status of 400 or more."
+    )
 
     def filters(self) -> Filters:
         return Filters(**{name: self.validated_data.get(name) for name in FILTERS})

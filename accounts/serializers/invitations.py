@@ -7,7 +7,7 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from accounts.invitation_batches import MAX_BATCH, Batch, Outcome
-from accounts.invitation_pages import MAX_PAGE_LENGTH, Page
+from accounts.invitation_pages import MAX_PAGE_LENGTH, STATUSES, Page
 from accounts.invitations import LIFETIME, MAX_LIFETIME_LEFT, Issued
 from accounts.models import Invitation
 from accounts.scopes import Role
@@ -57,6 +57,11 @@ class PageQuerySerializer(serializers.Serializer):
 
     def validate_limit(self, limit: int) -> int:
         return min(limit, MAX_PAGE_LENGTH)
+
+
+class StatusQuerySerializer(serializers.Serializer):
+    status = serializers.ChoiceField(STATUSES, default="pending")
+    before = serializers.CharField(max_length=100, required=False, allow_blank=True)
 
 
 class InvitationSerializer(serializers.ModelSerializer):

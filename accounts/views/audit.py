@@ -6,14 +6,14 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.audit_log import MAX_EXPORTED, event_json, export, find_events
+from accounts.audit_log import MAX_EXPORTED, event_json, export_file, find_events
 from accounts.scopes import AUDIT_READ
-from accounts.serializers.audit import AuditPageQuerySerializer, AuditPageSerializer, ExportQuerySerializer
+from accounts.serializers.audit import (
+    AuditPageQuerySerializer,
+    AuditPageSerializer,
+    ExportQuerySerializer,
+)
 from spatialflow.api import WorkspaceAPIView
-
-# `text/json` and not `application/json`: what the official SDK gives its caller is then the document itself, not
-# Python's way of writing the lists in it.
-CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "json": "text/json; charset=utf-8"}
 
 
 class AuditLogView(WorkspaceAPIView):
@@ -52,8 +52,4 @@ class AuditLogExportView(WorkspaceAPIView):
     def get(self, request: Request) -> StreamingHttpResponse:
         query = ExportQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        export_format = query.validated_data["export_format"]
-        lines = export(request, query.filters(), export_format)
-        response = StreamingHttpResponse(lines, content_type=CONTENT_TYPES[export_format])
-        response["Content-Disposition"] = f'attachment; filename="audit-log.{export_format}"'
-        return response
+        return export_file(request, query.filters(), query.validated_data["export_format"])

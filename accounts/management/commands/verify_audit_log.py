@@ -4,7 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts.audit import GENESIS, broken_links
+from accounts.audit import GENESIS
+from accounts.audit_chain import broken_links
 from accounts.models import AuditHead
 
 
