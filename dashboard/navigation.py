@@ -3,7 +3,15 @@
 from dataclasses import dataclass
 
 from accounts.principal import Principal
-from accounts.scopes import ACCOUNT_OWN, ACCOUNT_READ, API_KEYS_READ, SSO_MANAGE
+from accounts.scopes import (
+    ACCOUNT_OWN,
+    ACCOUNT_READ,
+    API_KEYS_READ,
+    AUDIT_READ,
+    MEMBERS_READ,
+    SSO_MANAGE,
+    WORKSPACE_READ,
+)
 
 
 @dataclass(frozen=True)
@@ -21,7 +29,10 @@ class Place:
 PLACES = [
     Place("/settings/api-keys", "API Keys", "key", API_KEYS_READ, "Workspace"),
     Place("/geofences", "Geofences", "map", "geofences:read", "Workspace"),
+    Place("/settings/members", "Members", "people", MEMBERS_READ, "Workspace"),
     Place("/settings/sso", "Single sign-on", "link", SSO_MANAGE, "Workspace"),
+    Place("/settings/audit-log", "Audit log", "list", AUDIT_READ, "Workspace"),
+    Place("/settings/workspace", "Settings", "building", WORKSPACE_READ, "Workspace"),
     Place("/settings/sign-ins", "Sign-ins", "devices", ACCOUNT_READ, "You"),
     Place("/settings/security", "Security", "shield", ACCOUNT_READ, "You"),
     Place("/settings/profile", "Profile", "person", ACCOUNT_OWN, "You"),

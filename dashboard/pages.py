@@ -97,7 +97,11 @@ class Page(View):
 
 
 class FormPage(Page):
-    """A page with a form. `submit` carries it out and returns where to go; what it raises is shown in the form."""
+    """A page with a form. `submit` carries it out and returns where to go; what it raises is shown in the form.
+    `field_of` says next to which field stands what is refused as a whole, by its code.
+    """
+
+    field_of: ClassVar[dict[str, str]] = {}
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         raise NotImplementedError
@@ -108,7 +112,7 @@ class FormPage(Page):
         except (session.NotFresh, InvalidToken):
             raise  # answered by another page, not in the form
         except APIException as refusal:
-            form, status = form_of(request.POST, refusal)
+            form, status = form_of(request.POST, refusal, self.field_of)
             return with_headers(self.show(request, form, status, **kwargs), request, refusal)
 
 
@@ -120,14 +124,19 @@ def with_headers(response: HttpResponse, request: HttpRequest, refusal: APIExcep
     return response
 
 
-def form_of(values: Mapping[str, Any], refusal: APIException) -> tuple[Form, int]:
-    """Return the form that shows a refusal, and its status."""
+def form_of(
+    values: Mapping[str, Any], refusal: APIException, field_of: Mapping[str, str] | None = None
+) -> tuple[Form, int]:
+    """Return the form that shows a refusal, and its status. `field_of` as in `FormPage`."""
     if isinstance(refusal, ValidationError):
         errors = validation_response(refusal.detail).data["details"]
         return Form(values, errors, " ".join(errors.pop("body", []))), 422
     by_field = getattr(refusal, "extra", {}).get("details", {})
     if by_field and by_field.keys() <= values.keys():  # about a field, though not about how it is written
         return Form(values, errors=dict(by_field)), refusal.status_code
+    name = (field_of or {}).get(str(refusal.get_codes()))
+    if name:
+        return Form(values, errors={name: [sentence_of(refusal)]}), refusal.status_code
     return Form(values, problem=sentence_of(refusal)), refusal.status_code
 
 

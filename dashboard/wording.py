@@ -26,7 +26,17 @@ SENTENCES = {
     ),
     "connection_not_enabled": "The connection is switched off. Switch it on first.",
     "connection_not_tested": "Nobody has signed in by this connection as it is now. Test it first, then do this again.",
+    "own_second_factor_missing": "Set up a second factor of your own first, under Security.",
+    "owners_only": "Only owners invite owners, and change such invitations. Ask one, or choose another role.",
+    "invalid_cursor": "This page is not there any more. Begin with the first one.",
     "not_found": "There is nothing here any more, or it never was yours.",
+}
+
+ROLES = {
+    "owner": "Everything: members, single sign-on, security, the end of the workspace",
+    "manager": "Members, invitations, the audit log and everything that is worked with; not owners, nor security",
+    "field_worker": "Sees everything that is worked with, and changes geofences; makes API keys for that",
+    "member": "Sees everything that is worked with; makes API keys that read",
 }
 
 NOT_ALLOWED = "Insufficient permissions:"  # how a missing scope's sentence begins

@@ -13,7 +13,7 @@ from django.urls import resolve
 from lxml import html
 
 from tests.support.cast import Actor
-from tests.support.dashboard_pages import HOST, PAGES, assert_well_made, fill, route_names, visitor
+from tests.support.dashboard_pages import HOST, PAGES, assert_well_made, fill, invitation, route_names, visitor
 from tests.support.fences import store_row
 from tests.support.pages import age_session, signed_in
 from tests.support.sso_history import connected
@@ -122,8 +122,9 @@ def crawl(client: Client, start: str) -> dict[str, int]:
     return seen
 
 
-def test_links_lead_somewhere_and_everywhere(alice: Actor):
+def test_links_lead_somewhere_and_everywhere(alice: Actor, bob: Actor):
     alice.make_key(name="CI")
+    invitation(alice)
     connected(alice)
     store_row(alice, "Yard")
 

@@ -1,8 +1,6 @@
 """Settings / Profile: what a person says of themselves, what they prefer, and the end of their account."""
 
-from functools import cache
 from typing import Any
-from zoneinfo import available_timezones
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -16,6 +14,7 @@ from accounts.serializers.profile import ProfileUpdateSerializer, profile_json
 from accounts.switching import choices
 from dashboard import session
 from dashboard.pages import FormPage, validated
+from dashboard.timezones import timezones
 
 DATE_FORMATS = ["YYYY-MM-DD", "DD.MM.YYYY", "DD/MM/YYYY", "MM/DD/YYYY"]
 TIME_FORMATS = {"24h": "24 hours (17:30)", "12h": "12 hours (5:30 pm)"}
@@ -82,12 +81,6 @@ class DeleteAccountPage(FormPage):
         session.end(request)
         messages.success(request, "Your account is deleted.")
         return redirect("/")
-
-
-@cache
-def timezones() -> list[tuple[str, str]]:
-    """Return the time zones as options of a select. Listing them reads hundreds of files, so it is done once."""
-    return [(name, name) for name in sorted(available_timezones())]
 
 
 def _with(chosen: str, offered: dict[str, str]) -> list[tuple[str, str]]:

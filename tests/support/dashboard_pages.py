@@ -18,6 +18,8 @@ from django.test import Client
 from lxml import html
 from social_django.models import UserSocialAuth
 
+from accounts.audit import Action, record_for
+from accounts.models import AuditEvent, Invitation
 from dashboard import entering
 from dashboard.session import FRESH_FOR
 from geofences.models import Geofence
@@ -25,7 +27,7 @@ from tests.support.cast import Actor
 from tests.support.fences import store_row
 from tests.support.pages import age_session, keep, signed_in
 from tests.support.sso_history import a_domain, an_attempt, connected
-from tests.support.urls import page_patterns
+from tests.support.urls import EXAMPLE_ID, page_patterns
 
 HOST = urlsplit(settings.PUBLIC_URL).netloc
 
@@ -107,6 +109,21 @@ PAGES: dict[str, Answers] = {
     "/settings/api-keys/<str:key_id>/revoke": OWN,
     "/settings/api-keys/<str:key_id>/rotate": OWN,
     "/settings/api-keys/new": OWN,
+    "/settings/audit-log": OWNERS,
+    "/settings/audit-log/<str:event_id>": OWNERS,
+    "/settings/audit-log/export": Answers(302, 403, 302),
+    "/settings/audit-log/verify": OWNERS,
+    "/settings/members": OWN,
+    "/settings/members/<str:user_id>": OWNERS,
+    "/settings/members/<str:user_id>/remove": OWNERS,
+    "/settings/members/leave": OWN,
+    "/settings/members/invitations": OWNERS,
+    "/settings/members/invitations/<str:invite_id>": OWNERS,
+    "/settings/members/invitations/<str:invite_id>/cancel": OWNERS,
+    "/settings/members/invitations/<str:invite_id>/extend": OWNERS,
+    "/settings/members/invitations/<str:invite_id>/resend": OWNERS,
+    "/settings/members/invitations/new": OWNERS,
+    "/settings/members/invitations/resend-all": OWNERS,
     "/settings/profile": OWN,
     "/settings/profile/delete": OWN,
     "/settings/security": OWN,
@@ -123,6 +140,11 @@ PAGES: dict[str, Answers] = {
     **{f"/settings/sso{leaf}": OWNERS for leaf in ("", "/provider", "/recovery", "/domains", "/attempts")},
     **{f"/settings/sso{leaf}": CONNECTED for leaf in SSO_OF_A_CONNECTION},
     "/settings/sso/tested": Answers(302, 403, 404),
+    "/settings/workspace": OWN,
+    "/settings/workspace/delete": OWNERS,
+    "/settings/workspace/end-sign-ins": OWNERS,
+    "/settings/workspace/security": OWNERS,
+    "/settings/workspace/usage": OWN,
     "/sign-in": Answers(200, 302, 302),
     "/sign-in/by/<str:slug>": Answers(404, 404, 404),
     "/sign-in/code": Answers(200, 200, 200, kept=proven),
@@ -160,11 +182,33 @@ def linked_provider(actor: Actor) -> str:
     return "google"
 
 
+def a_member(actor: Actor) -> Any:
+    """Return the user id of the newest member of the actor's workspace."""
+    return actor.workspace.memberships.order_by("-created_at").first().user_id
+
+
+def an_invitation(actor: Actor) -> Any:
+    """Return the id of the newest pending invitation to the actor's workspace, or of a new one."""
+    pending = Invitation.objects.for_workspace(actor.workspace.id).pending().order_by("-created_at").first()
+    return pending.id if pending else invitation(actor)["invite_id"] or EXAMPLE_ID
+
+
+def an_event(actor: Actor) -> Any:
+    """Return the id of the newest event of the actor's workspace, or of a new one."""
+    events = AuditEvent.objects.filter(workspace_id=actor.workspace.id)
+    if not events.exists():
+        record_for(actor.request(), Action.WORKSPACE_UPDATED, "Workspace changed.", changes={"fields": ["name"]})
+    return events.latest("sequence").id
+
+
 # What stands in an address, by the name of the variable.
 IDS: dict[str, Callable[[Actor], Any]] = {
     "geofence_id": a_fence,
     "key_id": a_key,
     "attempt_id": an_attempt,
+    "event_id": an_event,
+    "invite_id": an_invitation,
+    "user_id": a_member,
     "domain_id": a_domain,
     "provider": linked_provider,
     "slug": lambda actor: actor.workspace.slug,

@@ -34,10 +34,10 @@ document.addEventListener("keydown", (event) => {
 // On a phone the places stand in one row that scrolls: show the one that we are at.
 document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
-// A form is sent once, however often its button is pressed.
+// A form is sent once, however often its button is pressed; one that gives a file leaves the page as it is.
 document.addEventListener("submit", (event) => {
   const button = event.submitter;
-  if (button) setTimeout(() => { button.disabled = true; });
+  if (button && !("gives" in event.target.dataset)) setTimeout(() => { button.disabled = true; });
 });
 window.addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("button[disabled]:not([data-disabled])")) button.disabled = false;

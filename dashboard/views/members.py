@@ -1,0 +1,104 @@
+"""Settings / Members: who belongs to the workspace, in which role; removing somebody, and leaving it oneself."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+
+from accounts import members
+from accounts.scopes import ACCOUNT_WRITE, INVITATIONS_READ, MEMBERS_READ, MEMBERS_WRITE, ROLE_SCOPES
+from accounts.serializers.members import RoleSerializer
+from dashboard import session
+from dashboard.pages import FormPage, Page, validated
+from dashboard.wording import ROLES
+
+PLACE = "/settings/members"
+
+
+class MembersPage(Page):
+    """List the members in the order in which they came, and lead to what the caller may change."""
+
+    scopes = {"GET": MEMBERS_READ}
+    template = "dashboard/members/list.html"
+    title = "Members"
+
+    def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
+        found, principal = members.list_members(request.auth.workspace_id), request.auth
+        may_change = MEMBERS_WRITE in principal.scopes
+        rows = [
+            {
+                "member": member,
+                "is_self": member.user_id == principal.user_id,
+                "may_change": may_change and members.roles_to_give(principal.role, member.role),
+            }
+            for member in found.members
+        ]
+        may_invite = INVITATIONS_READ in principal.scopes
+        return {"rows": rows, "total": found.total, "truncated": found.truncated, "may_invite": may_invite}
+
+
+class MemberPage(FormPage):
+    """One member: give another role, after saying what that ends."""
+
+    scopes = {"GET": MEMBERS_WRITE, "POST": MEMBERS_WRITE}
+    needs_fresh = True
+    field_of = {"last_owner": "role", "insufficient_permissions": "role"}
+    template = "dashboard/members/role.html"
+    title = "Change role"
+
+    def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
+        member = members.get_member(request.auth, kwargs["user_id"])
+        roles = members.roles_to_give(request.auth.role, member.role)
+        chosen = request.POST.get("role", member.role)
+        return {
+            "member": member,
+            "is_self": member.user_id == request.auth.user_id,
+            "roles": [
+                (role, ROLES[role], role == chosen, bool(ROLE_SCOPES[member.role] - ROLE_SCOPES[role]))
+                for role in roles
+            ],
+        }
+
+    def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        former = members.get_member(request.auth, kwargs["user_id"]).role
+        member = members.change_role(request, kwargs["user_id"], **validated(RoleSerializer, request.POST))
+        is_own, role = member.user_id == request.auth.user_id, member.role.replace("_", " ")
+        if is_own and ROLE_SCOPES[former] - ROLE_SCOPES[member.role]:  # that ended this very sign-in
+            session.end(request)
+            messages.success(request, f"You are {role} now. Sign in again to go on.")
+            return redirect("/sign-in")
+        messages.success(request, f"{member.user.name or member.user.email} is {role} now.")
+        return redirect(PLACE)
+
+
+class RemoveMemberPage(FormPage):
+    """Ask whether, and end somebody's membership."""
+
+    scopes = {"GET": MEMBERS_WRITE, "POST": MEMBERS_WRITE}
+    needs_fresh = True
+    template = "dashboard/members/remove.html"
+
+    def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
+        member = members.get_member(request.auth, kwargs["user_id"])
+        return {"member": member, "title": f"Remove {member.user.name or member.user.email}"}
+
+    def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        member = members.get_member(request.auth, kwargs["user_id"])
+        members.remove(request, kwargs["user_id"])
+        messages.success(request, f"{member.user.name or member.user.email} is removed from the workspace.")
+        return redirect(PLACE)
+
+
+class LeavePage(FormPage):
+    """Ask whether, and end the caller's own membership, and with it this sign-in."""
+
+    scopes = {"GET": ACCOUNT_WRITE, "POST": ACCOUNT_WRITE}
+    template = "dashboard/members/leave.html"
+    title = "Leave the workspace"
+
+    def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        members.leave(request)
+        session.end(request)
+        messages.success(request, "You have left the workspace. Sign in again to enter another one.")
+        return redirect("/sign-in")
