@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
 
 from sso.models import IdentityProvider
+from sso.outbound import MAX_DOCUMENT_BYTES
 from sso.saml.certificates import describe
 from sso.saml_presets import PRESETS
 
@@ -36,9 +38,35 @@ def first_fields(preset: str) -> dict[str, Any]:
     return {"preset": preset, "attribute_mapping": PRESETS[preset].attribute_mapping, "is_enabled": False}
 
 
-def metadata_body(form: QueryDict) -> dict[str, Any]:
-    """Return the body that imports metadata: its address, or what was pasted where there is none."""
-    return {"url": form.get("url", "").strip(), "xml": form.get("xml", "").strip()}
+def metadata_body(form: QueryDict, file: UploadedFile | None) -> dict[str, Any]:
+    """Return the body that imports metadata: its address, the file that was chosen, or what was pasted.
+
+    Raises the 422 of `file`, and of `xml` where it is not one of the three.
+    """
+    url, xml = form.get("url", "").strip(), form.get("xml", "").strip()
+    if [bool(url), file is not None, bool(xml)].count(True) != 1:
+        raise ValidationError({"xml": ["Give the address, a file or the text: one of the three."]})
+    return {"url": url, "xml": _text_of(file) if file else xml}
+
+
+def _text_of(file: UploadedFile) -> str:
+    """Return what a file of metadata holds, without the mark that some providers put first (BOM)."""
+    if (file.size or 0) > MAX_DOCUMENT_BYTES:
+        raise ValidationError({"file": ["The file is larger than 1 MiB."]})
+    try:
+        text: str = file.read().decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise ValidationError({"file": ["This is no text in UTF-8. Choose the metadata (XML) itself."]}) from None
+    if not text:
+        raise ValidationError({"file": ["The file is empty."]})
+    return text
+
+
+def of_file(refusal: ValidationError) -> ValidationError:
+    """Return a refusal of metadata as one of the file that held it."""
+    detail = dict(refusal.detail)
+    said = detail.pop("xml", None)
+    return ValidationError({**detail, "file": said} if said else detail)
 
 
 def settings_of(provider: IdentityProvider) -> dict[str, Any]:

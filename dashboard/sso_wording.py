@@ -60,14 +60,18 @@ def words_of(check: str) -> CheckWords:
 
 # Where one can do it: on a page of the connection, or on one of the workspace.
 OF_THE_CONNECTION = {"signature": "certificates", "encryption": "settings", "issuer": "by-hand", "email": "settings"}
-OF_THE_WORKSPACE = {"destination": "provider", "recipient": "provider", "audience": "provider", "domain": "domains"}
+OF_THE_WORKSPACE = {
+    **dict.fromkeys(("destination", "recipient", "audience"), "/settings/sso/provider"),
+    "domain": "/settings/sso/domains",
+    "membership": "/settings/members/invitations/new",
+}
 FOLDERS = {"serving": "connection", "staged": "staged"}
 
 
 def page_for(check: str, state: str) -> str:
     """Return the page where what a check has found can be mended, for a connection in this state; or nothing."""
     if check in OF_THE_WORKSPACE:
-        return f"/settings/sso/{OF_THE_WORKSPACE[check]}"
+        return OF_THE_WORKSPACE[check]
     if check in OF_THE_CONNECTION and state in FOLDERS:
         return f"/settings/sso/{FOLDERS[state]}/{OF_THE_CONNECTION[check]}"
     return ""

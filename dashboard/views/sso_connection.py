@@ -20,6 +20,7 @@ from dashboard.sso_forms import (
     certificates_body,
     first_fields,
     metadata_body,
+    of_file,
     preset_of,
     settings_body,
     settings_of,
@@ -94,7 +95,7 @@ class ConnectionPage(SsoPage):
 
 
 class MetadataPage(ConnectionPage):
-    """Make or change the connection by its provider's metadata: its address, which is read daily, or the text."""
+    """Make or change the connection by its provider's metadata: its address, which is read daily, a file or text."""
 
     needs_one = False
     template = "dashboard/sso/metadata.html"
@@ -107,9 +108,13 @@ class MetadataPage(ConnectionPage):
         return {**kwargs, "presets": PRESET_NAMES}
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        body = {**metadata_body(request.POST), "staged": self.is_staged}
-        read = validated(MetadataInSerializer, body)
-        _, changes = import_metadata(request, **read, **self.new_fields(request))
+        file = request.FILES.get("file")
+        body = {**metadata_body(request.POST, file), "staged": self.is_staged}
+        try:
+            read = validated(MetadataInSerializer, body)
+            _, changes = import_metadata(request, **read, **self.new_fields(request))
+        except ValidationError as refusal:
+            raise (of_file(refusal) if file else refusal) from None
         messages.success(request, _told(changes))
         return redirect(self.back)
 
