@@ -63,15 +63,15 @@ def broken_links(exported_head: str | None = None) -> Iterator[str]:
         yield f"No row has the hash {exported_head}: the trail was cut off behind it, or rewritten."
 
 
-def verify_stretch(behind: Link) -> Stretch:
-    """Verify the next rows behind one that was verified, at most STRETCH, and at the end of the chain its head."""
+def verify_stretch(behind: Link, most: int = STRETCH) -> Stretch:
+    """Verify the next rows behind one that was verified, at most so many, and at the end of the chain its head."""
     last, head, count = behind, _read_head(), 0  # the head first: rows that are appended meanwhile are then seen
     breaks: list[Break] = []
-    for row in _rows_with_head(behind.sequence, STRETCH):
+    for row in _rows_with_head(behind.sequence, most):
         head, count = _head_of(row), count + 1
         breaks += _breaks_at(row, last)
         last = Link(row["sequence"], row["hash"])
-    is_end = count < STRETCH
+    is_end = count < most
     if is_end and head != last:
         breaks.append(Break(last.sequence, None, _why_cut_off(last, head)))
     return Stretch(breaks, last, head, is_end)

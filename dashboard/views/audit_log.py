@@ -26,7 +26,9 @@ MOST_OFFERED = 100  # people that the filter offers
 def action_name(action: str) -> str:
     """Return an action as people say it: "api_key.created" is "API key: created"."""
     thing, _, deed = action.replace("_", " ").partition(".")
-    named = {"api key": "API key", "auth": "Sign-in", "sso": "Single sign-on"}.get(thing, thing.capitalize())
+    if thing == "auth":
+        return deed.replace("sign in", "sign-in").capitalize()
+    named = {"api key": "API key", "sso": "Single sign-on"}.get(thing, thing.capitalize())
     return f"{named}: {deed}"
 
 

@@ -86,12 +86,8 @@ class InvitePage(FormPage):
         return show_link(request, issued, "The invitation is on its way")
 
 
-class InvitationPage(FormPage):
-    """One invitation with what can be done with it; base of the pages that do it."""
-
-    scopes = {"GET": INVITATIONS_READ, "POST": INVITATIONS_WRITE}
-    template = "dashboard/invitations/detail.html"
-    title = "Invitation"
+class AboutInvitation(Page):
+    """Base of the pages about one invitation."""
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
         invitation = invitations.get_invitation(request.auth, kwargs["invite_id"])
@@ -102,7 +98,15 @@ class InvitationPage(FormPage):
         }
 
 
-class ResendPage(InvitationPage):
+class InvitationPage(AboutInvitation):
+    """One invitation, and what can be done with it."""
+
+    scopes = {"GET": INVITATIONS_READ}
+    template = "dashboard/invitations/detail.html"
+    title = "Invitation"
+
+
+class ResendPage(AboutInvitation, FormPage):
     """Ask whether, and put a new invitation with a new link in the place of a pending one."""
 
     scopes = WRITE
@@ -115,7 +119,7 @@ class ResendPage(InvitationPage):
         return show_link(request, issued, "The invitation is sent again")
 
 
-class ExtendPage(InvitationPage):
+class ExtendPage(AboutInvitation, FormPage):
     """Let an invitation end on another day; its link stays."""
 
     scopes = WRITE
@@ -136,7 +140,7 @@ class ExtendPage(InvitationPage):
         return redirect(f"{PLACE}/{kwargs['invite_id']}")
 
 
-class CancelPage(InvitationPage):
+class CancelPage(AboutInvitation, FormPage):
     """Ask whether, and end an invitation that was not accepted."""
 
     scopes = WRITE

@@ -13,6 +13,7 @@ from accounts.tokens import AccessToken, issue
 from apikeys.models import ApiKey
 from tests.support.cast import PASSWORD, Actor, bearer
 from tests.support.demo_fences import draw_harbour
+from tests.support.demo_people import man_harbour
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 SAFARI = (
@@ -52,7 +53,8 @@ def harbour() -> Actor:
     owner = User.objects.create_user(
         "mara@harbour.test", PASSWORD, name="Mara Lindqvist", company="Harbour Logistics AB", email_verified_at=now
     )
-    membership = Membership.objects.create(user=owner, workspace=workspace, role="owner")
+    founded = now - timedelta(days=400)
+    membership = Membership.objects.create(user=owner, workspace=workspace, role="owner", created_at=founded)
     pair = issue(membership, "password", Client("203.0.113.10", FIREFOX))
     actor = Actor(owner, workspace, membership, pair, bearer(pair.access_token))
     for ip, agent, hours in (("203.0.113.10", SAFARI, 5), ("198.51.100.33", CHROME, 74)):
@@ -64,6 +66,7 @@ def harbour() -> Actor:
         if busy:
             _use(key, busy, Client(ip, agent), now - timedelta(hours=idle, minutes=4), chance)
     draw_harbour(workspace, owner)
+    man_harbour(actor)
     ApiKey.objects.filter(name="Old warehouse app").update(is_active=False)
     ApiKey.objects.filter(name="Partner portal").update(expires_at=now + timedelta(days=9))
     return actor

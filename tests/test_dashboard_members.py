@@ -1,0 +1,186 @@
+"""Settings / Members, without a browser: who is shown to whom, what is changed, and the rules about owners."""
+
+import pytest
+from django.test import Client
+
+from accounts.audit import Action
+from accounts.models import AuditEvent, Membership, SignIn, User
+from dashboard.session import FRESH_FOR
+from tests.support.cast import Actor, bearer
+from tests.support.pages import age_session, signed_in
+from tests.support.urls import EXAMPLE_ID
+
+PLACE = "/settings/members"
+
+
+@pytest.fixture
+def page(alice: Actor) -> Client:
+    return signed_in(alice)
+
+
+def role_of(actor: Actor) -> str | None:
+    return Membership.objects.filter(user=actor.user, workspace=actor.workspace).values_list("role", flat=True).first()
+
+
+def make(actor: Actor, role: str) -> Client:
+    """Return the browser of somebody who has been given a role."""
+    Membership.objects.filter(id=actor.membership.id).update(role=role)
+    return signed_in(actor)
+
+
+def test_everybody_sees_who_belongs_here_and_only_some_what_to_change(page: Client, bob: Actor, mallory: Actor):
+    of_alice, of_bob = page.get(PLACE).content.decode(), signed_in(bob).get(PLACE).content.decode()
+
+    for text in (of_alice, of_bob):
+        assert "alice@acme.test" in text and "bob@acme.test" in text and "Field worker" in text
+        assert "2 people belong" in text and text.count(">You</span>") == 1 and "mallory" not in text
+        assert f"{PLACE}/leave" in text
+    assert f"{PLACE}/{bob.user.id}/remove" in of_alice and f"{PLACE}/invitations/new" in of_alice
+    assert "Change role" not in of_bob and "/remove" not in of_bob and "/invitations" not in of_bob
+
+
+def test_a_name_is_shown_as_text(page: Client, bob: Actor):
+    User.objects.filter(id=bob.user.id).update(name="<script>alert(1)</script>")
+
+    texts = [page.get(path).content.decode() for path in (PLACE, f"{PLACE}/{bob.user.id}")]
+    answer = page.post(f"{PLACE}/{bob.user.id}", {"role": "manager"}, follow=True)
+
+    for text in (*texts, answer.content.decode()):
+        assert "<script>alert" not in text and "&lt;script&gt;alert(1)" in text
+
+
+def test_a_higher_role_takes_nothing_away(page: Client, bob: Actor):
+    assert b"A role with fewer rights ends at once" in page.get(f"{PLACE}/{bob.user.id}").content
+
+    answer = page.post(f"{PLACE}/{bob.user.id}", {"role": "manager"}, follow=True)
+
+    assert answer.redirect_chain == [(PLACE, 302)] and b"Bob is manager now." in answer.content
+    assert role_of(bob) == "manager" and bob.client.get("/api/v1/auth/me").status_code == 200
+    assert AuditEvent.objects.latest("sequence").action == Action.ROLE_CHANGED
+
+
+def test_a_lower_role_ends_sign_ins_and_keys_beyond_it(page: Client, bob: Actor):
+    writing = bob.key_client(["geofences:write"])
+    assert b"Fewer rights" in page.get(f"{PLACE}/{bob.user.id}").content
+
+    page.post(f"{PLACE}/{bob.user.id}", {"role": "member"})
+
+    assert role_of(bob) == "member"
+    assert bob.client.get("/api/v1/auth/me").status_code == 401
+    assert writing.get("/api/v1/geofences").status_code == 401
+
+
+def test_the_last_owner_stays_one_and_is_told_so_next_to_the_field(page: Client, alice: Actor):
+    demoted = page.post(f"{PLACE}/{alice.user.id}", {"role": "member"})
+    left = page.post(f"{PLACE}/leave")
+    removed = page.post(f"{PLACE}/{alice.user.id}/remove")
+
+    assert [answer.status_code for answer in (demoted, left, removed)] == [400, 403, 403]
+    assert demoted.context["form"].errors["role"] == [
+        "This is the workspace's last owner. Make somebody else an owner first."
+    ]
+    assert b'id="role-errors"' in demoted.content and b"last owner" in left.content and b"last owner" in removed.content
+    assert role_of(alice) == "owner" and page.get(PLACE).status_code == 200
+
+
+def test_an_owner_who_steps_down_signs_in_again(page: Client, alice: Actor, bob: Actor):
+    make(bob, "owner")
+
+    answer = page.post(f"{PLACE}/{alice.user.id}", {"role": "manager"}, follow=True)
+
+    assert answer.redirect_chain[0] == ("/sign-in", 302) and b"You are manager now." in answer.content
+    assert role_of(alice) == "manager" and not SignIn.objects.live().filter(user=alice.user).exists()
+
+
+def test_somebody_is_removed(page: Client, bob: Actor):
+    key = bob.key_client(["geofences:read"])
+    assert b"Their sign-ins in this workspace end." in page.get(f"{PLACE}/{bob.user.id}/remove").content
+
+    answer = page.post(f"{PLACE}/{bob.user.id}/remove", follow=True)
+
+    assert answer.redirect_chain == [(PLACE, 302)] and b"Bob is removed" in answer.content
+    assert role_of(bob) is None
+    assert key.get("/api/v1/geofences").status_code == bob.client.get("/api/v1/auth/me").status_code == 401
+
+
+def test_one_leaves(bob: Actor):
+    page = signed_in(bob)
+    assert b"You reach nothing of Acme any more" in page.get(f"{PLACE}/leave").content
+
+    answer = page.post(f"{PLACE}/leave", follow=True)
+
+    assert answer.redirect_chain[0] == ("/sign-in", 302) and b"You have left the workspace." in answer.content
+    assert role_of(bob) is None and bearer(bob.pair.access_token).get("/api/v1/auth/me").status_code == 401
+
+
+def test_managers_change_whom_they_may(alice: Actor, bob: Actor, carol: Actor):
+    page = make(bob, "manager")
+
+    form = page.get(f"{PLACE}/{carol.user.id}").content.decode()
+    raised = page.post(f"{PLACE}/{carol.user.id}", {"role": "owner"})
+    of_owner = page.get(f"{PLACE}/{alice.user.id}").content.decode()
+    refused = [page.post(f"{PLACE}/{alice.user.id}", {"role": "member"}), page.post(f"{PLACE}/{alice.user.id}/remove")]
+    changed = page.post(f"{PLACE}/{carol.user.id}", {"role": "field_worker"})
+
+    assert 'value="owner"' not in form and 'value="manager"' in form
+    assert raised.status_code == 403 and "Only owners" in raised.context["form"].errors["role"][0]
+    assert "Only owners change owners and managers" in of_owner and 'name="role"' not in of_owner
+    assert [answer.status_code for answer in refused] == [403, 403] and role_of(alice) == "owner"
+    assert changed.status_code == 302 and role_of(carol) == "field_worker"
+    assert f"{PLACE}/{alice.user.id}" not in page.get(PLACE).content.decode()
+
+
+@pytest.mark.parametrize("who", ["bob", "carol"])
+def test_others_change_nobody(request: pytest.FixtureRequest, alice: Actor, who: str):
+    actor = request.getfixturevalue(who)
+    page = signed_in(actor)
+    targets = [f"{PLACE}/{alice.user.id}", f"{PLACE}/{alice.user.id}/remove", f"{PLACE}/{actor.user.id}"]
+
+    statuses = [ask(path, {"role": "owner"}).status_code for path in targets for ask in (page.get, page.post)]
+
+    assert statuses == [403] * 6 and role_of(alice) == "owner" and role_of(actor) == actor.membership.role
+
+
+@pytest.mark.parametrize("leaf", ["", "/remove"])
+def test_a_stranger_is_not_there(page: Client, mallory: Actor, leaf: str):
+    theirs, absent, crooked = (f"{PLACE}/{name}{leaf}" for name in (mallory.user.id, EXAMPLE_ID, "<script>"))
+
+    answers = [ask(path, {"role": "member"}) for path in (theirs, absent, crooked) for ask in (page.get, page.post)]
+
+    assert [answer.status_code for answer in answers] == [404] * 6
+    assert role_of(mallory) == "owner"
+
+
+def test_a_wrong_role_is_said_at_its_field(page: Client, bob: Actor):
+    answers = [page.post(f"{PLACE}/{bob.user.id}", body) for body in ({"role": "king"}, {})]
+
+    assert [answer.status_code for answer in answers] == [422, 422] and role_of(bob) == "field_worker"
+    assert all(list(answer.context["form"].errors) == ["role"] for answer in answers)
+
+
+@pytest.mark.parametrize("leaf", ["", "/remove"])
+def test_changes_want_a_fresh_proof(page: Client, bob: Actor, leaf: str):
+    age_session(page, FRESH_FOR + 1)
+    path = f"{PLACE}/{bob.user.id}{leaf}"
+
+    for answer in (page.get(path), page.post(path, {"role": "member"})):
+        assert answer["Location"] == f"/confirm?next={path.replace('/', '%2F')}"
+    assert role_of(bob) == "field_worker" and page.get(PLACE).status_code == 200
+
+
+@pytest.mark.parametrize("leaf", ["", "/remove"])
+def test_forms_from_elsewhere_are_refused(alice: Actor, bob: Actor, leaf: str):
+    page = signed_in(alice, enforce_csrf_checks=True)
+
+    assert page.post(f"{PLACE}/{bob.user.id}{leaf}", {"role": "member"}).status_code == 403
+    assert page.post(f"{PLACE}/leave").status_code == 403
+    assert role_of(bob) == "field_worker" and role_of(alice) == "owner"
+
+
+def test_a_long_list_says_that_it_is_cut(page: Client, alice: Actor):
+    people = User.objects.bulk_create([User(email=f"p{number}@acme.test") for number in range(500)])
+    Membership.objects.bulk_create([Membership(user=one, workspace=alice.workspace, role="member") for one in people])
+
+    text = page.get(PLACE).content.decode()
+
+    assert "501 people belong" in text and "These are the first 500." in text
