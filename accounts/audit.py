@@ -47,6 +47,7 @@ class Action(StrEnum):
     ACCOUNT_DELETED = "account.deleted"
     ACCOUNT_SUSPENDED = "account.suspended"
     ACCOUNT_REINSTATED = "account.reinstated"
+    ACCOUNT_RECLAIMED = "account.reclaimed"
     KEY_CREATED = "api_key.created"
     KEY_UPDATED = "api_key.updated"
     KEY_REGENERATED = "api_key.regenerated"

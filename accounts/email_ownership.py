@@ -1,4 +1,11 @@
-"""Whose an email address is: verifying an account's own, and moving an account to another one."""
+"""Whose an email address is: verifying an account's own, moving an account to another one, and giving one that nobody
+had proven to who has.
+
+A verification link proves that its reader owns the address, not that they chose the password: somebody else may have
+signed up with it in wait for them. So the mail tells who did not sign up not to follow it, and a verification changes
+nothing else. Whoever was not the one to sign up resets the password by mail, or comes in by the identity provider of
+the address's proven domain; both end all that came before.
+"""
 
 import uuid
 from typing import Any
@@ -11,12 +18,13 @@ from rest_framework.request import Request
 from accounts import mailed_tokens
 from accounts.acceptance import BY_INVITATION
 from accounts.audit import Action, Person, record, record_for
-from accounts.hooks import sign_ins_ended
+from accounts.hooks import account_reclaimed, sign_ins_ended
 from accounts.mailed_tokens import InvalidMailedToken
 from accounts.models import MailedToken, SignIn, User
 from accounts.outbox import enqueue
 from accounts.principal import Client
 from accounts.reauthentication import confirm_password, lock_unchanged
+from accounts.second_factor import drop
 from accounts.sso_requirement import refuse_moving
 from accounts.throttles import NEW_EMAIL, RESEND_BY_EMAIL
 
@@ -39,6 +47,31 @@ def verify_email(client: Client, raw_token: str, own_sign_in_id: uuid.UUID | Non
     changes = {"sign_ins_ended": doubtful.revoke("email_verified")}
     _record(client, Action.EMAIL_VERIFIED, "Email address verified.", user, changes=changes)
     return user
+
+
+def reclaim(user: User, client: Client, workspace_id: uuid.UUID) -> bool:
+    """Give an account whose address nobody has proven to its person, who has just proven it by the identity provider of
+    the address's proven domain, the workspace's; return whether it still was unproven.
+
+    Whoever made it may be somebody else: password, second factor, sign-ins, mailed links, bound identities and keys of
+    before end, within the caller's transaction, which holds the workspace's row. The person hears of it.
+    """
+    unproven = User.objects.select_for_update(no_key=True).filter(id=user.id, email=user.email, email_verified_at=None)
+    stored = unproven.first()
+    if stored is None:
+        return False
+    drop(stored)
+    stored.set_unusable_password()
+    stored.email_verified_at = timezone.now()
+    stored.save(update_fields=["password", "email_verified_at", "updated_at"])
+    MailedToken.objects.filter(user=stored).delete()
+    account_reclaimed.run(stored.id)
+    sign_ins_ended.run(stored.id)
+    changes = {"sign_ins_ended": SignIn.objects.filter(user=stored).revoke("account_reclaimed")}
+    enqueue("account_reclaimed", user_id=str(stored.id), workspace_id=str(workspace_id))
+    what = "The account was unproven; it is its address's now, and nothing of before opens it any more."
+    _record(client, Action.ACCOUNT_RECLAIMED, what, stored, changes=changes, workspace_id=workspace_id)
+    return True
 
 
 def ask_for_own_verification(request: Request) -> bool:
@@ -103,4 +136,5 @@ def _move(client: Client, raw_token: str) -> None:
 def _record(client: Client, action: Action, description: str, user: User, **details: Any) -> None:
     person = Person(user.id, user.email)
     about: dict[str, Any] = {"actor": person, "target": person, "resource": ("user", user.id), "status_code": 200}
-    record(action, client, description, workspace_id=user.home_workspace_id, **(about | details))
+    about["workspace_id"] = user.home_workspace_id
+    record(action, client, description, **(about | details))

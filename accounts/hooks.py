@@ -31,6 +31,9 @@ role_lowered = Hook()
 sign_ins_ended = Hook()
 workspace_sign_ins_ended = Hook()
 
+# An account was given to whoever its address is, and nothing that came before counts: the id of the user.
+account_reclaimed = Hook()
+
 # An account is about to be deleted: the id of its user.
 account_ended = Hook()
 

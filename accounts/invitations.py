@@ -18,7 +18,7 @@ from accounts.audit import Action, Person, record, record_for
 from accounts.mail import link
 from accounts.mailed_tokens import digest
 from accounts.members import lock_caller
-from accounts.models import Invitation, Membership, User, Workspace
+from accounts.models import FormerMember, Invitation, Membership, User, Workspace
 from accounts.models.workspace import InvitationQuerySet
 from accounts.outbox import enqueue
 from accounts.permissions import InsufficientPermissions
@@ -171,6 +171,7 @@ def accept_for_user(invitation: Invitation, user: User, client: Client) -> tuple
         membership, is_new = Membership.objects.get_or_create(
             user=user, workspace_id=invitation.workspace_id, defaults={"role": invitation.role}
         )
+        FormerMember.objects.filter(user=user, workspace_id=invitation.workspace_id).delete()
         User.objects.filter(id=user.id).update(last_workspace_id=invitation.workspace_id)
         record(
             Action.INVITATION_ACCEPTED,

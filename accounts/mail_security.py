@@ -4,7 +4,7 @@ from django.core.mail import EmailMessage
 
 from accounts.audit import Action
 from accounts.mail import message
-from accounts.models import User
+from accounts.models import User, Workspace
 from accounts.outbox import mail
 
 NOT_YOU = "If it was not you, set a new password now: that signs out every device."
@@ -53,6 +53,24 @@ def second_factor_changed(user_id: str, change: str) -> EmailMessage | None:
         return None
     subject, what = WORDS[Action(change)]
     return message(user.email, subject, what, NOT_YOU)
+
+
+@mail("account_reclaimed")
+def account_reclaimed(user_id: str, workspace_id: str) -> EmailMessage | None:
+    """To whose account was made by nobody knows whom, and is theirs now."""
+    user = User.objects.filter(id=user_id).first()
+    workspace = Workspace.objects.filter(id=workspace_id).first()
+    if user is None or workspace is None:
+        return None
+    return message(
+        user.email,
+        "The account with your address is yours now",
+        "There was a SpatialFlow account with your address, and nobody had shown that the address is theirs. You have "
+        f"now signed in by the identity provider of “{workspace.name}”, which shows that it is yours.",
+        "Whoever made the account may have been somebody else. So the password that it had does not work any more, nor "
+        "does anything else that was set up before, and whoever was signed in to it is signed out. If it was you, set "
+        "a new password with “Forgot password” where you want one.",
+    )
 
 
 @mail("account_deleted")

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 
 from accounts.audit import Action, Person, record_for
 from accounts.hooks import membership_ended, role_lowered
-from accounts.models import Membership, SignIn, User, Workspace
+from accounts.models import FormerMember, Membership, SignIn, User, Workspace
 from accounts.permissions import InsufficientPermissions
 from accounts.principal import Principal
 from accounts.scopes import MEMBERS_WRITE, ROLE_SCOPES, Role
@@ -132,6 +132,7 @@ def end_membership(member: Membership) -> None:
     _end_sign_ins(member, "membership_ended")
     User.objects.filter(id=member.user_id, last_workspace_id=member.workspace_id).update(last_workspace=None)
     Membership.objects.filter(id=member.id).delete()
+    FormerMember.objects.get_or_create(user_id=member.user_id, workspace_id=member.workspace_id)
     membership_ended.run(member.user_id, member.workspace_id)
 
 

@@ -248,6 +248,11 @@ def revoke_keys_of_member(user_id: uuid.UUID, workspace_id: uuid.UUID) -> None:
     ApiKey.objects.for_workspace(workspace_id).filter(created_by_id=user_id).update(revoked_at=timezone.now())
 
 
+def revoke_keys_of_person(user_id: uuid.UUID) -> None:
+    """End all keys that a person made, in every workspace."""
+    ApiKey.objects.filter(created_by_id=user_id, revoked_at=None).update(revoked_at=timezone.now())
+
+
 def forget_who_used_keys(user_id: uuid.UUID) -> None:
     """Forget where a person's keys were used from: the keys go with their account, the counts stay."""
     forget_who_used(ApiKey.objects.filter(created_by_id=user_id).values("id"))

@@ -82,6 +82,21 @@ class Membership(models.Model):
         return f"{self.user_id} in {self.workspace_id} as {self.role}"
 
 
+class FormerMember(models.Model):
+    """One person whose membership in one workspace ended, by whoever's decision: only an invitation that they accept
+    makes them a member again, whatever the workspace's identity provider says meanwhile.
+    """
+
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="+")
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "workspace"], name="one_end_a_user_and_workspace")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id}, formerly in {self.workspace_id}"
+
+
 class InvitationQuerySet(models.QuerySet["Invitation"]):
     def for_workspace(self, workspace_id: uuid.UUID) -> "InvitationQuerySet":
         """The one door to a workspace's invitations."""
