@@ -9,6 +9,7 @@ from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
 
+from accounts.authentication import RefreshCookieAuthentication
 from accounts.scopes import CURRENT_KEY_READ, KEY_SCOPES
 from spatialflow.api import PublicAPIView
 from spatialflow.errors import ErrorSerializer
@@ -16,6 +17,7 @@ from spatialflow.throttling import ThrottledSerializer
 
 API_KEY: dict[str, list[str]] = {"ApiKey": []}
 BEARER: dict[str, list[str]] = {"Bearer": []}
+REFRESH_COOKIE: dict[str, list[str]] = {"RefreshCookie": []}
 LIMIT_HEADERS = {
     "RateLimit-Limit": "Requests in the window of the tightest limit that applies.",
     "RateLimit-Remaining": "Requests left in it.",
@@ -33,6 +35,8 @@ class OperationSchema(AutoSchema):
         if isinstance(self.view, PublicAPIView):
             return [{}, BEARER] if self.view.authentication_classes else [{}]
         scope = self.view.scopes[self.method]
+        if RefreshCookieAuthentication in self.view.authentication_classes:
+            return [BEARER, REFRESH_COOKIE]
         if scope == CURRENT_KEY_READ:
             return [API_KEY]
         return [API_KEY, BEARER] if scope in KEY_SCOPES else [BEARER]

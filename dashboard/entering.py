@@ -24,6 +24,7 @@ from dashboard.pages import own_path
 from sso.login_codes import challenge_of
 from sso.saml_serving import Method
 
+MOST_TRIPS = 3  # under way at once in one browser, in tabs of it: the session has to fit a cookie
 PATIENCE = 5 * 60  # seconds between the password and the code of the second factor
 LONGEST_SECRET = 100  # characters; ours have 43. A browser drops a session of more than 4,096 bytes in all
 
@@ -41,7 +42,8 @@ class RoundTrip:
 
 def start_over(request: HttpRequest, wanted: str) -> None:
     """Note where to go after the sign-in, and forget what an earlier attempt left."""
-    for name in ("email", "way", "proven", "round_trip", "confirming"):
+    _set_aside(request)
+    for name in ("email", "way", "proven", "confirming"):
         request.session.pop(name, None)
     request.session["next"] = own_path(wanted)
 
@@ -57,11 +59,14 @@ def destination(request: HttpRequest) -> str:
 
 
 def arrive(request: HttpRequest, pair: TokenPair, place: str = "") -> HttpResponse:
-    """Sign the browser in and send it to `place`, or to where it wanted to go. Links that it still has stay with it."""
-    place, links = place or destination(request), request.session.get("links")
+    """Sign the browser in and send it to `place`, or to where it wanted to go. Links that it still has stay with it,
+    and so do round trips that it has begun in other tabs.
+    """
+    place = place or destination(request)
+    _set_aside(request)
+    kept = {name: request.session[name] for name in ("links", "other_trips") if request.session.get(name)}
     session.begin(request, pair)
-    if links:
-        request.session["links"] = links
+    request.session.update(kept)
     return redirect(place)
 
 
@@ -74,7 +79,7 @@ def arrive_by(request: HttpRequest, trip: RoundTrip, pair: TokenPair) -> HttpRes
     drop_confirming(pair)
     request.session.pop("round_trip", None)
     if pair.user.id == request.auth.user_id:
-        session.freshen(request)
+        session.freshen(request, pair)
         return redirect(destination(request))
     messages.error(request, f"You signed in there as somebody else, not as {request.auth.email}. Nothing has changed.")
     return redirect(f"/confirm?{urlencode({'next': destination(request)})}")
@@ -106,11 +111,14 @@ def _fingerprint(user: User) -> str:
 
 
 def begin_round_trip(request: HttpRequest, again: str) -> dict[str, str]:
-    """Note a new round trip, which replaces one under way; return what binds it (PKCE, RFC 7636) for the request."""
+    """Note a new round trip beside those under way in other tabs, of which the oldest goes; return what binds it (PKCE,
+    RFC 7636) for the request.
+    """
     confirms = request.session.pop("confirming", False)
     if confirms:
         again = f"/confirm?{urlencode({'next': destination(request)})}"
     trip = RoundTrip(secrets.token_urlsafe(32), secrets.token_urlsafe(48), again, confirms=confirms)
+    _set_aside(request)
     request.session["round_trip"] = asdict(trip)
     challenge = challenge_of(trip.verifier)
     return {"state": trip.state, "code_challenge": challenge, "code_challenge_method": "S256"}
@@ -123,11 +131,22 @@ def find_round_trip(request: HttpRequest) -> RoundTrip | None:
 
 def take_round_trip(request: HttpRequest, state: str) -> RoundTrip | None:
     """Return the round trip of this browser that ends with `state`, and forget it: each ends once."""
-    trip = find_round_trip(request)
-    if trip is None or not constant_time_compare(trip.state, state):
+    latest, others = request.session.get("round_trip"), request.session.get("other_trips", [])
+    kept = [latest, *others] if latest else others
+    found = next((one for one in kept if constant_time_compare(one["state"], state)), None)
+    if found is None:
         return None
-    del request.session["round_trip"]
-    return trip
+    if found is latest:
+        del request.session["round_trip"]
+    request.session["other_trips"] = [one for one in others if one is not found]
+    return RoundTrip(**found)
+
+
+def _set_aside(request: HttpRequest) -> None:
+    """Keep the round trip under way for its own tab; one that lacks nothing but a second factor is given up."""
+    latest = request.session.pop("round_trip", None)
+    if latest and not latest["code"]:
+        request.session["other_trips"] = [latest, *request.session.get("other_trips", [])][: MOST_TRIPS - 1]
 
 
 def keep_code(request: HttpRequest, trip: RoundTrip, code: str) -> None:

@@ -4,6 +4,7 @@ for none of this.
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -12,6 +13,17 @@ from django.middleware.csrf import CsrfViewMiddleware
 
 API = "/api/"
 FROM_HERE = {"same-origin", "none"}  # what browsers say in Sec-Fetch-Site of our own forms
+
+
+def is_from_here(request: HttpRequest) -> bool:
+    """Return whether a person came by a page of ours or by themselves, and not by a link of another site. Browsers
+    without Sec-Fetch-Site name the page before in Referer, ours only to ourselves.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site in FROM_HERE
+    referrer = request.headers.get("Referer", "")
+    return not referrer or urlsplit(referrer).netloc == request.get_host()
 
 
 class PageSessionMiddleware(SessionMiddleware):

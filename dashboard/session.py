@@ -22,6 +22,7 @@ from accounts.models import SignIn
 from accounts.principal import Principal
 from accounts.tokens import AccessToken, InvalidToken, TokenPair
 from spatialflow.errors import ApiError
+from sso.saml_sessions import logged_in_at
 
 SEEN_EVERY = 60  # seconds; more often the cookie is not written anew
 FRESH_FOR = 15 * 60  # seconds that a proof of who is there counts as fresh
@@ -56,7 +57,7 @@ def begin(request: HttpRequest, pair: TokenPair) -> None:
     latest = timezone.now() + timedelta(seconds=settings.DASHBOARD_LIFETIME)
     SignIn.objects.filter(id=AccessToken.read(pair.access_token).sid, expires_at__gt=latest).update(expires_at=latest)
     now = int(time.time())
-    request.session.update({"began_at": now, "seen_at": now, "proven_at": now})
+    request.session.update({"began_at": now, "seen_at": now, "proven_at": _proven_at(pair)})
 
 
 def name_sign_in(request: HttpRequest, pair: TokenPair) -> None:
@@ -114,9 +115,17 @@ def require_fresh(request: HttpRequest) -> None:
         raise NotFresh()
 
 
-def freshen(request: HttpRequest) -> None:
-    """Note that the person at the browser has just proven again who they are."""
-    request.session["proven_at"] = int(time.time())
+def freshen(request: HttpRequest, pair: TokenPair | None = None) -> None:
+    """Note that the person at the browser has just proven again who they are; by a sign-in, when that was proven."""
+    request.session["proven_at"] = _proven_at(pair) if pair else int(time.time())
+
+
+def _proven_at(pair: TokenPair) -> int:
+    """Return when the person of a sign-in has proven who they are: at a workspace's identity provider perhaps long ago,
+    for that one goes by a session of its own.
+    """
+    moment = logged_in_at(AccessToken.read(pair.access_token).sid)
+    return int(min(time.time(), moment.timestamp() if moment else time.time()))
 
 
 def end(request: HttpRequest) -> None:

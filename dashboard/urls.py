@@ -4,6 +4,7 @@ from django.urls import path
 
 from dashboard.views import (
     api_keys,
+    arrival,
     audit_log,
     confirm,
     geofence_changes,
@@ -41,6 +42,7 @@ urlpatterns = [
     path("sign-in/by/<str:slug>", round_trips.BeginByWorkspacePage.as_view()),
     path("sign-in/with/<str:provider>", round_trips.BeginWithProviderPage.as_view()),
     path("signed-in", round_trips.SignedInPage.as_view()),
+    path("signed-in/unasked", arrival.UnaskedPage.as_view()),
     path("sign-out", sign_in.SignOutPage.as_view()),
     path("sign-up", mailed_links.SignUpPage.as_view()),
     path("sign-up/sent", mailed_links.SentPage.as_view(what=mailed_links.SIGN_UP_SENT, again="/sign-up")),

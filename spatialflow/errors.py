@@ -93,10 +93,25 @@ class Unavailable(ApiError):
         super().__init__(detail, code, headers={"Retry-After": "5"})
 
 
-def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
+def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse:
     """Return the answer for anything raised in an API view; what nobody foresaw is logged and answered with a plain
-    500.
+    500. Where browsers are sent to a view (`answers_in_pages`), whoever prefers text/html gets a page.
     """
+    response = _json_response(error, context)
+    request = context["request"]._request if context.get("request") is not None else None
+    if request is None or not getattr(context.get("view"), "answers_in_pages", False):
+        return response
+    if request.get_preferred_type(["application/json", "text/html"]) != "text/html":
+        return response
+    seen = {"status": response.status_code, "sentence": response.data["detail"]}
+    page = loader.render_to_string("error.html", {**seen, "reference": response.data.get("reference", "")})
+    answer = HttpResponse(page, status=response.status_code, headers=dict(response.headers))
+    answer["Content-Type"] = "text/html; charset=utf-8"
+    answer._has_been_logged = getattr(response, "_has_been_logged", False)
+    return answer
+
+
+def _json_response(error: Exception, context: dict[str, Any]) -> Response:
     if isinstance(error, exceptions.ValidationError):
         return validation_response(error.detail)
     refusal = error if isinstance(error, exceptions.APIException) else _as_api_error(error, context)

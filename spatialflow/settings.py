@@ -296,6 +296,7 @@ SPECTACULAR_SETTINGS = {
         "securitySchemes": {
             "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-KEY"},
             "Bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            "RefreshCookie": {"type": "apiKey", "in": "cookie", "name": "spatialflow_refresh"},
         }
     },
     "POSTPROCESSING_HOOKS": ["accounts.openapi.sort_responses"],

@@ -7,13 +7,16 @@ class SsoConfig(AppConfig):
     name = "sso"
 
     def ready(self) -> None:
-        from accounts.hooks import account_ended, sign_ins_ended, workspace_sign_ins_ended
+        from accounts.hooks import account_ended, account_reclaimed, sign_ins_ended, workspace_sign_ins_ended
         from sso import mail_saml, mail_saml_config, mails, recovery  # noqa: F401 - registers the makers
         from sso.apple import revoke_tokens
+        from sso.identities import unbind_all
         from sso.login_codes import forget_of_person, forget_of_workspace
         from sso.saml_attempts import forget_attempts_of
 
         account_ended.register(revoke_tokens)
         account_ended.register(forget_attempts_of)
+        account_reclaimed.register(revoke_tokens)
+        account_reclaimed.register(unbind_all)
         sign_ins_ended.register(forget_of_person)
         workspace_sign_ins_ended.register(forget_of_workspace)

@@ -6,19 +6,31 @@ It is no credential: it only shows that the callback belongs to the browser that
 import re
 import secrets
 
-from django.http import HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from rest_framework.request import Request
 
-from accounts.cookies import PATH
-from sso.models import STATE_LIFETIME
+from sso.destinations import ARRIVED_UNASKED
+from sso.models import STATE_LIFETIME, UNASKED_LIFETIME
 
 BINDING_COOKIE = "spatialflow_sso"
+# The dashboard begins round trips, too: all of a browser's have one secret, so that two tabs do not break each other.
+PATH = "/"
+VERIFIER_COOKIE = "spatialflow_arrival"
 SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
-def browser_secret(request: Request) -> str:
+def browser_secret(request: HttpRequest | Request) -> str:
     """Return the secret of the browser, or nothing where it has none of ours."""
-    raw = request.COOKIES.get(BINDING_COOKIE, "")
+    return _read(request, BINDING_COOKIE)
+
+
+def secret_to_begin_with(request: HttpRequest | Request) -> str:
+    """Return the secret of the browser, a new one where it has none: one is kept while a round trip is under way."""
+    return browser_secret(request) or secrets.token_urlsafe(32)
+
+
+def _read(request: HttpRequest | Request, name: str) -> str:
+    raw = request.COOKIES.get(name, "")
     return raw if SECRET.fullmatch(raw) else ""
 
 
@@ -29,5 +41,24 @@ def bind(response: HttpResponseBase, secret: str) -> None:
     )
 
 
-def new_browser_secret() -> str:
-    return secrets.token_urlsafe(32)
+def keep_verifier(response: HttpResponseBase, verifier: str) -> None:
+    """Let the browser keep what shows that a login code came to it, for the one page that trades it."""
+    response.set_cookie(
+        VERIFIER_COOKIE,
+        verifier,
+        max_age=UNASKED_LIFETIME,
+        path=ARRIVED_UNASKED,
+        secure=True,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def kept_verifier(request: HttpRequest) -> str:
+    return _read(request, VERIFIER_COOKIE)
+
+
+def drop_verifier(response: HttpResponseBase) -> None:
+    response.set_cookie(
+        VERIFIER_COOKIE, "", max_age=0, path=ARRIVED_UNASKED, secure=True, httponly=True, samesite="Lax"
+    )

@@ -21,18 +21,24 @@ DEEPLINK = re.compile(r"(spatialflow(?:dev)?)://[A-Za-z0-9\-._~/]*(?:\?[A-Za-z0-
 DEV_SCHEME = "spatialflowdev"
 
 
+# Pages of the dashboard, where sign-ins in a browser begin and end.
+BEGIN_BY_WORKSPACE = "/sign-in/by/"
+ARRIVED_UNASKED = "/signed-in/unasked"
+
+
 @dataclass(frozen=True)
 class Arrival:
-    """Where a browser goes at the end, and the pair whose refresh token it keeps."""
+    """Where a browser goes at the end, and what it keeps: the refresh token of a pair, or a verifier."""
 
     location: str
     pair: TokenPair | None = None
+    verifier: str = ""
 
 
 class InvalidDestination(ApiError):
     default_detail = (
-        "next must be a path of this service, such as /welcome, or start with an origin that it is configured for; the "
-        "whole address at most 500 characters."
+        "next must be a path of this service, such as /geofences, or start with an origin that it is configured for; "
+        "the whole address at most 500 characters."
     )
     default_code = "invalid_next"
 
@@ -61,6 +67,14 @@ def read_destination(text: str) -> str:
     if not PATH.fullmatch(text) or len(destination) > MAX_LENGTH:
         raise InvalidDestination()
     return destination
+
+
+def own_page(destination: str) -> str:
+    """Return the path of an address that `read_destination` has returned, or nothing where it is of another origin or
+    no page.
+    """
+    path = destination.removeprefix(settings.PUBLIC_URL)
+    return path if path.startswith("/") and not path.startswith("/api/") else ""
 
 
 def read_deeplink(text: str) -> str:

@@ -97,6 +97,11 @@ def disconnect(request: Request, provider_name: str) -> None:
     record_for(request, Action.IDENTITY_UNLINKED, "An identity was disconnected from the account.", changes=changes)
 
 
+def unbind_all(user_id: uuid.UUID) -> None:
+    """Unbind every identity of a person, of whichever provider, within the caller's transaction."""
+    linked_to(user_id).delete()
+
+
 def unbind(user_id: uuid.UUID, provider_name: str, sign_ins: SignInQuerySet) -> int:
     """Unbind an identity within the caller's transaction, and return how many of `sign_ins` ended that came by it."""
     linked_to(user_id).filter(provider=provider_name).delete()

@@ -101,6 +101,19 @@ def trade(
         raise InvalidLoginCode() from None
 
 
+def find_waiting(code: str, code_verifier: str, client_state: str) -> Membership | None:
+    """Return whom a code would sign in where, if whoever has it may trade it; leave it unspent."""
+    row = LoginCode.objects.find(code)
+    fits = row is not None and hmac.compare_digest(challenge_of(code_verifier), row.code_challenge)
+    if not fits or row.client_state != client_state:
+        return None
+    return (
+        Membership.objects.select_related("user", "workspace")
+        .filter(user_id=row.user_id, workspace_id=row.workspace_id)
+        .first()
+    )
+
+
 def _membership_of(row: LoginCode) -> Membership:
     members = Membership.objects.select_related("user", "workspace").filter(user__is_active=True)
     membership = members.filter(

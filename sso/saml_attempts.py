@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from sso.models import IdentityProvider, SamlAttempt
+from sso.saml.checks import visible
 from sso.saml.verdict import Check, Verdict
 
 MAX_KEPT = 200  # attempts a workspace
@@ -22,7 +23,7 @@ def keep_attempt(
     workspace_id: uuid.UUID, provider: IdentityProvider | None, verdict: Verdict, *, is_test: bool = False
 ) -> SamlAttempt:
     """Keep what came of an answer, and let go of the oldest ones. Without a provider it is one that anybody can cause:
-    to no request of ours, and with no signature that holds. Outside of any transaction.
+    with no signature that holds, or to no request of ours. Outside of any transaction.
     """
     failed = verdict.failed_check
     attempt = SamlAttempt(
@@ -80,6 +81,6 @@ def _attributes(verdict: Verdict) -> dict[str, list[str]]:
 
 
 def shown(text: str) -> str:
-    """Return a text of somebody else's as owners may see it: short, without characters that do not print."""
-    printable = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    """Return a text of somebody else's as owners may see it: short, with characters that do not print named."""
+    printable = visible(text[: MAX_TEXT + 1])
     return printable if len(printable) <= MAX_TEXT else f"{printable[:MAX_TEXT]}…"

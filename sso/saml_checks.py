@@ -2,8 +2,10 @@
 that the workspace has proven.
 """
 
+import json
 import unicodedata
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
@@ -12,7 +14,7 @@ from accounts.emails import canonical_email
 from accounts.sso_requirement import domain_of
 from sso.domains import covers
 from sso.login import Identity
-from sso.models import IdentityProvider, SpentToken
+from sso.models import IdentityProvider, SpentToken, digest
 from sso.saml.response import judge
 from sso.saml.verdict import Assertion, Check, Verdict
 from sso.saml_serving import why_not_serving
@@ -37,15 +39,23 @@ class Findings:
         return replace(self, verdict=replace(self.verdict, checks=[*self.verdict.checks, *checks]))
 
 
-def examine(encoded: str, provider: IdentityProvider, request_id: str | None, *, is_test: bool = False) -> Findings:
+def examine(
+    encoded: str,
+    provider: IdentityProvider,
+    request_id: str | None,
+    *,
+    login_after: datetime | None = None,
+    is_test: bool = False,
+) -> Findings:
     """Return what is to be said of an answer to the request, or None where the provider began. Spends the assertion.
 
-    `provider` is as it is stored now, with its workspace.
+    `provider` is as it is stored now, with its workspace. `login_after` is when the request was made, where it has
+    forced a login.
     """
     obstacle = why_not_serving(provider, is_test=is_test)
     if obstacle:
         return Findings(Verdict([Check("connection", False, "a connection in service", obstacle)]))
-    verdict = judge(encoded, provider, request_id)
+    verdict = judge(encoded, provider, request_id, login_after)
     checks, assertion = [Check("connection", True), *verdict.checks], verdict.assertion
     if assertion is None:
         return Findings(Verdict(checks))
@@ -95,8 +105,14 @@ def _check_address(assertion: Assertion, provider: IdentityProvider, email: str)
 
 
 def _identity(assertion: Assertion, provider: IdentityProvider, email: str) -> Identity:
-    """Return whom an assertion names. A NameID that is an address counts in its canonical form, any other as it is."""
-    subject = email if assertion.name_id_format == EMAIL_FORMAT else assertion.name_id
+    """Return whom an assertion names. A NameID that is an address counts in its canonical form. Any other is a name in
+    the space that its format and its qualifier make (SAML core 2.2.2, 8.3), so the digest of all three stands for it:
+    the same letters in another space may be somebody else.
+    """
+    subject = email
+    if assertion.name_id_format != EMAIL_FORMAT or assertion.name_qualifier:
+        spelt = json.dumps([assertion.name_id_format, assertion.name_qualifier, assertion.name_id])
+        subject = f"sha256:{digest(spelt).hex()}"
     return Identity(provider.provider_name, subject, email, True, _read_name(assertion, provider))
 
 

@@ -27,6 +27,7 @@ from sso.saml_addresses import refuse_own_entity_id
 from sso.saml_plan import refuse_other_plans
 from sso.saml_presets import PRESETS
 from sso.saml_requirement import set_required
+from sso.saml_sessions import end_sign_ins_by
 
 State = IdentityProvider.State
 # What a staged connection takes over from the serving one, so that to swap a certificate changes nothing else.
@@ -175,7 +176,9 @@ def store(
         setattr(provider, name, value)
     # A test may be noted at this very moment, and a warning: only what changes is written.
     provider.save(update_fields=None if is_new else [*written, "updated_at"])
-    _tell(provider, changes, request)
+    ends_all = written.get("is_enabled") is False and provider.state == State.SERVING
+    ended = _end_sign_ins(workspace.id, [State.SERVING, State.FORMER]) if ends_all else 0
+    _tell(provider, changes, request, **({"sign_ins_ended": ended} if ends_all else {}))
     return changes
 
 
@@ -217,8 +220,8 @@ def is_recovering(request: Request | None) -> bool:
 
 
 def delete(request: Request, state: str = State.SERVING) -> None:
-    """Delete a connection; with the serving one also the one that served before it. Sign-ins by it go on until they
-    end, and its people sign in by what they have here. Raises `NotFound`, `SsoIsRequired`.
+    """Delete a connection; with the serving one also the one that served before it. What they have signed in ends, and
+    their people sign in by what they have here. Raises `NotFound`, `SsoIsRequired`.
     """
     with transaction.atomic():
         workspace = lock_own_workspace(request)
@@ -226,27 +229,35 @@ def delete(request: Request, state: str = State.SERVING) -> None:
         if state == State.SERVING and workspace.requires_sso:
             raise SsoIsRequired()
         states = [State.SERVING, State.FORMER] if state == State.SERVING else [state]
-        forget(workspace.id, states)
-        changes = {"entity_id": provider.entity_id, "state": state}
+        ended = forget(workspace.id, states)
+        changes = {"entity_id": provider.entity_id, "state": state, "sign_ins_ended": ended}
         record_change(request, workspace.id, Action.SSO_DELETED, "A SAML connection was deleted.", changes)
         if state == State.SERVING:
             tell_owners(workspace.id, "sso_changed", change=Action.SSO_DELETED, fields=[])
 
 
-def forget(workspace_id: uuid.UUID, states: list[str]) -> None:
-    """Delete connections with the identities that they have bound, which nothing can ever name again."""
+def forget(workspace_id: uuid.UUID, states: list[str]) -> int:
+    """Delete connections with the identities that they have bound, which nothing can ever name again; end what they
+    have signed in, which nobody could end any more, and return how many sign-ins that were.
+    """
+    ended = _end_sign_ins(workspace_id, states)
     doomed = IdentityProvider.objects.for_workspace(workspace_id).filter(state__in=states)
     UserSocialAuth.objects.filter(provider__in=[provider.provider_name for provider in doomed]).delete()
     doomed.delete()
+    return ended
 
 
-def _tell(provider: IdentityProvider, changes: dict[str, Any], request: Request | None) -> None:
+def _end_sign_ins(workspace_id: uuid.UUID, states: list[str]) -> int:
+    providers = IdentityProvider.objects.for_workspace(workspace_id).filter(state__in=states)
+    return sum(end_sign_ins_by(provider) for provider in providers)
+
+
+def _tell(provider: IdentityProvider, changes: dict[str, Any], request: Request | None, **besides: Any) -> None:
     is_serving = provider.state == State.SERVING
     action = Action.SSO_CONFIGURED if is_serving else Action.SSO_STAGED
     what = "The SAML connection was set." if is_serving else "A staged SAML connection was set."
-    record_change(
-        request, provider.workspace_id, action, what, {name: _without_query(told) for name, told in changes.items()}
-    )
+    noted = {name: _without_query(told) for name, told in changes.items()} | besides
+    record_change(request, provider.workspace_id, action, what, noted)
     fields = [name for name in changes if name not in ("metadata_read_at", "metadata_problem")]
     if is_serving and fields:
         change = "metadata" if request is None else str(action)

@@ -2,10 +2,13 @@
 one session at the provider.
 """
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
+from django.utils import timezone
 from rest_framework import status
 
 from accounts.models import Membership, SignIn
@@ -14,6 +17,7 @@ from accounts.sso_requirement import BY_SAML
 from accounts.tokens import RefreshToken, TokenPair, issue
 from spatialflow.errors import ApiError
 from sso.models import IdentityProvider, LoginCode, SamlSession, SpentToken, digest
+from sso.saml.checks import SKEW, UNSPECIFIED, shifted
 from sso.saml.verdict import Assertion
 
 MAX_FORMAT, MAX_INDEX = 200, 500  # what a row holds
@@ -29,13 +33,16 @@ class SessionEnded(ApiError):
 
 @dataclass(frozen=True)
 class ProviderSession:
-    """The session at the provider, in its own words, and when it ends there; and the domain of the address it named."""
+    """The session at the provider, in its own words, when its person logged in there, and when it ends by the clock
+    that is behind; and the domain of the address it named.
+    """
 
     domain: str
     name_id: str
     name_id_format: str
     session_index: str
     session_ends_at: datetime | None
+    logged_in_at: datetime | None
 
     @classmethod
     def of(cls, assertion: Assertion, domain: str) -> "ProviderSession":
@@ -49,7 +56,8 @@ class ProviderSession:
             assertion.name_id,
             assertion.name_id_format[:MAX_FORMAT],
             assertion.session_index if is_kept else "",
-            assertion.session_ends_at,
+            shifted(assertion.session_ends_at, SKEW) if assertion.session_ends_at else None,
+            min(assertion.logged_in_at, timezone.now()),
         )
 
 
@@ -58,11 +66,10 @@ def sign_in_member(
 ) -> TokenPair:
     """Sign a member in, no longer than their session at the provider lasts (SessionNotOnOrAfter, SAML core 2.7.2).
 
-    Within the transaction of `hold_entry`. Raises `AccountChanged`; `SessionEnded` where the provider has just ended
-    that session (core 3.7.3.1).
+    Within the transaction of `hold_entry`. Raises `AccountChanged`; `SessionEnded` where that session is over, or the
+    provider has just ended it (core 3.7.3.1).
     """
-    if _was_ended(provider, session):
-        raise SessionEnded()
+    refuse_ended(provider, session)
     pair = issue(membership, BY_SAML, client, ends_by=session.session_ends_at)
     SamlSession.objects.create(
         sign_in_id=RefreshToken.read(pair.refresh_token).sid,
@@ -71,8 +78,16 @@ def sign_in_member(
         name_id=session.name_id,
         name_id_format=session.name_id_format,
         session_index=session.session_index,
+        logged_in_at=session.logged_in_at,
     )
     return pair
+
+
+def refuse_ended(provider: IdentityProvider, session: ProviderSession) -> None:
+    """Raise `SessionEnded` where a session at the provider is over, or the provider has just ended it."""
+    is_over = session.session_ends_at is not None and session.session_ends_at <= timezone.now()
+    if is_over or _was_ended(provider, session):
+        raise SessionEnded()
 
 
 def refuse_late_sign_ins(providers: Sequence[IdentityProvider], name_id: str, session_indexes: Sequence[str]) -> None:
@@ -86,11 +101,16 @@ def refuse_late_sign_ins(providers: Sequence[IdentityProvider], name_id: str, se
             SpentToken.objects.spend(provider.provider_name, _ended(name_id, index), LATE)
 
 
-def end_sessions(providers: Sequence[IdentityProvider], name_id: str, session_indexes: Sequence[str]) -> list[SignIn]:
+def end_sessions(
+    providers: Sequence[IdentityProvider], name_id: str, name_id_format: str, session_indexes: Sequence[str]
+) -> list[SignIn]:
     """End the sign-ins that connections of one workspace began for a NameID, with the login codes on the way to one,
-    and return which they were. Without indexes all of them, else those of these sessions and those of an unknown one.
+    and return which they were. Without indexes all of them, else those of these sessions and those of an unknown one;
+    and those of the format, or of none that is known.
     """
-    meant = {"session_index__in": [*session_indexes, ""]} if session_indexes else {}
+    meant: dict[str, Any] = {"session_index__in": [*session_indexes, ""]} if session_indexes else {}
+    if name_id_format:
+        meant["name_id_format__in"] = [name_id_format[:MAX_FORMAT], UNSPECIFIED, ""]
     names = [provider.provider_name for provider in providers]
     LoginCode.objects.filter(provider__in=names, name_id=name_id, **meant).delete()
     sessions = SamlSession.objects.filter(provider__in=providers, name_id=name_id, **meant)
@@ -99,6 +119,22 @@ def end_sessions(providers: Sequence[IdentityProvider], name_id: str, session_in
     ended = list(concerned.select_related("user"))
     SignIn.objects.filter(id__in=[sign_in.id for sign_in in ended]).revoke(ENDED)
     return ended
+
+
+def end_sign_ins_by(provider: IdentityProvider) -> int:
+    """End what a connection has signed in, with the login codes on the way to it, and return how many sign-ins that
+    were. Under the lock of its workspace, which whoever comes in by it holds as well.
+    """
+    LoginCode.objects.filter(provider=provider.provider_name).delete()
+    begun = SamlSession.objects.filter(provider=provider).values("sign_in_id")
+    # Locked in one order, so that two who end sign-ins never wait in a circle.
+    live = SignIn.objects.live().filter(id__in=begun).select_for_update(no_key=True).order_by("id")
+    return SignIn.objects.filter(id__in=list(live.values_list("id", flat=True))).revoke("connection_ended")
+
+
+def logged_in_at(sign_in_id: uuid.UUID) -> datetime | None:
+    """Return when the person of a sign-in logged in at the identity provider that it came by, if it came by one."""
+    return SamlSession.objects.filter(sign_in_id=sign_in_id).values_list("logged_in_at", flat=True).first()
 
 
 def _was_ended(provider: IdentityProvider, session: ProviderSession) -> bool:

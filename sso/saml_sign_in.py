@@ -1,39 +1,60 @@
 """A sign-in by a workspace's identity provider, from a browser's first click to its end (SAML profiles 4.1).
 
-It ends in the browser that began: at a page of ours with the refresh cookie, or, where a challenge was sent along, with
-a login code at a page or in an app. A test of a connection ends at its checks and signs nobody in. Whatever is refused
-is told to the workspace's owners check by check, and to the person as a reference number.
+It ends in the browser that began, with a login code at a page or in an app. The dashboard has such a page; whoever
+begins without a challenge is led there. A test of a connection ends at its checks and signs nobody in. Whatever is
+refused is told to the workspace's owners check by check, and to the person as a reference number.
 """
 
 import hmac
 import logging
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from accounts.audit import NOBODY, Action, record
 from accounts.models import Workspace
 from accounts.principal import Client
 from accounts.sso_requirement import domain_of
 from spatialflow.errors import ApiError, NotFound
-from sso.destinations import Arrival, InvalidDestination, read_deeplink, read_destination, told
-from sso.login import ChangedMeanwhile, Entry, Identity
-from sso.login_codes import refuse_unusable_challenge
-from sso.models import IdentityProvider, LoginCode, SamlAttempt, SamlRequest, SamlTest, digest
+from sso.destinations import (
+    ARRIVED_UNASKED,
+    BEGIN_BY_WORKSPACE,
+    Arrival,
+    InvalidDestination,
+    own_page,
+    read_deeplink,
+    read_destination,
+    told,
+)
+from sso.login import ChangedMeanwhile
+from sso.login_codes import challenge_of, refuse_unusable_challenge
+from sso.models import (
+    UNASKED_LIFETIME,
+    IdentityProvider,
+    LoginCode,
+    SamlAttempt,
+    SamlRequest,
+    SamlTest,
+    digest,
+)
 from sso.saml.request import authn_request_url
 from sso.saml.response import Names, unverified_names
 from sso.saml.verdict import Check, Verdict
 from sso.saml_attempts import keep_attempt
 from sso.saml_checks import Findings, examine
 from sso.saml_serving import SLUG, find_serving, why_not_serving
-from sso.saml_sessions import ProviderSession, sign_in_member
+from sso.saml_sessions import ProviderSession, refuse_ended
 from sso.workspace_login import EntryRefused, enter_workspace, find_named, hold_entry, refuse_entry
 
 logger = logging.getLogger(__name__)
 
 MAX_RELAY_STATE = 80  # bytes (SAML bindings 3.5.3)
 FAILED = "sso_failed"
+UNASKED = "unasked"  # the state of login codes that nobody began for
 # What a test proves something about: as long as these stay, its result holds.
 TESTED_FIELDS = ("entity_id", "sso_url", "certificates", "attribute_mapping", "requires_encryption", "signs_requests")
 
@@ -51,10 +72,11 @@ class SsoFailed(ApiError):
 
 
 class ChallengeRequired(ApiError):
-    """Tokens in the app's address, which older apps ask for so, would be anybody's who reads the address."""
+    """Tokens in an address would be anybody's who reads it, and a cookie anybody's who leads a browser here."""
 
     default_detail = (
-        "Send a code_challenge (PKCE, S256) and a state: the app gets a code for auth/sso/exchange, never tokens."
+        "Send a code_challenge (PKCE, S256) and a state: the app or page gets a code for auth/sso/exchange, never "
+        "tokens. Without them next must be a page of this service."
     )
     default_code = "code_challenge_required"
 
@@ -81,7 +103,9 @@ class Wish:
 def begin(workspace_slug: str, wish: Wish, browser: str) -> str:
     """Store a round trip of the browser that holds the secret `browser`; return the provider's address to send it to.
 
-    Raises `NotFound`, `PlanRequired`, `InvalidDestination`, `UnusableChallenge`, `InvalidTestTicket`.
+    Without a challenge nothing begins, and the address is the dashboard's page that does: it asks first where somebody
+    else may have sent the browser. Raises `NotFound`, `PlanRequired`, `InvalidDestination`, `ChallengeRequired`,
+    `UnusableChallenge`, `InvalidTestTicket`.
     """
     if not SLUG.fullmatch(workspace_slug):
         raise NotFound()
@@ -89,7 +113,13 @@ def begin(workspace_slug: str, wish: Wish, browser: str) -> str:
         return begin_test(wish.test, browser, workspace_slug)
     provider = find_serving(workspace_slug)
     refuse_unusable_challenge(wish.code_challenge, wish.code_challenge_method, wish.state)
-    return _ask(provider, wish, read_destination(wish.next), browser)
+    destination = read_destination(wish.next)
+    if wish.code_challenge:
+        return _ask(provider, wish, destination, browser)
+    page = own_page(destination)
+    if not page:
+        raise ChallengeRequired()
+    return told(f"{BEGIN_BY_WORKSPACE}{workspace_slug}", next=page if wish.next else "")
 
 
 def begin_in_app(workspace_slug: str, wish: Wish, browser: str) -> str:
@@ -125,11 +155,12 @@ def begin_test(ticket: str, browser: str, workspace_slug: str) -> str:
 def _ask(provider: IdentityProvider, wish: Wish, destination: str, browser: str) -> str:
     raw = SamlRequest.objects.issue(
         provider=provider,
-        intent=SamlRequest.Intent.CLIENT if wish.code_challenge else SamlRequest.Intent.BROWSER,
+        intent=SamlRequest.Intent.CLIENT,
         browser_digest=digest(browser),
         next=destination,
         code_challenge=wish.code_challenge,
         client_state=wish.state,
+        force_login=wish.force_login,
     )
     return authn_request_url(provider, f"_{raw}", wish.force_login)
 
@@ -149,12 +180,15 @@ def finish(workspace_slug: str, form: Mapping[str, str], browser: str, client: C
     if round_trip is None:
         raise _not_begun_here(workspace_slug, "an open request of this browser", client)
     is_test = round_trip.intent == SamlRequest.Intent.TEST
-    findings = examine(encoded, round_trip.provider, names.in_response_to, is_test=is_test)
+    findings = examine(
+        encoded, round_trip.provider, names.in_response_to, login_after=round_trip.login_after, is_test=is_test
+    )
     if is_test:
         return _finish_test(round_trip, findings, client)
-    arrival, findings = _sign_in(round_trip.provider, findings, client, round_trip)
-    if arrival is not None:
-        return arrival
+    fields = {"code_challenge": round_trip.code_challenge, "client_state": round_trip.client_state}
+    code, findings = _sign_in(round_trip.provider, findings, client, fields)
+    if code:
+        return Arrival(told(round_trip.next, code=code, state=round_trip.client_state))
     reference = _keep_refusal(round_trip.provider, findings, client).reference
     return Arrival(told(round_trip.next, error=FAILED, reference=reference, state=round_trip.client_state))
 
@@ -178,16 +212,22 @@ def _finish_unasked(slug: str, encoded: str, names: Names, relay_state: str, cli
     """Sign in whom the provider sends without having been asked, where the workspace allows that.
 
     No cookie shows whose browser it is, so anybody could bring somebody else's browser an answer made for themselves:
-    it binds nothing, ends in no code, and is off unless an owner switches it on. A replay is refused like any other.
+    it binds nothing, is off unless an owner switches it on, and ends at a page that asks. What that trades needs a
+    verifier, which this browser alone gets. A replay is refused like any other.
     """
     provider = _find_unasked(slug, names.issuer)
     if provider is None:
         raise _not_begun_here(slug, "a sign-in that was begun at this service", client)
-    arrival, findings = _sign_in(provider, examine(encoded, provider, None), client, None, _landing(relay_state))
-    if arrival is not None:
-        return arrival
-    if findings.verdict.assertion is None:
-        raise _anybodys(provider.workspace, findings.verdict, client)
+    verifier = secrets.token_urlsafe(32)
+    fields = {
+        "code_challenge": challenge_of(verifier),
+        "client_state": UNASKED,
+        "expires_at": timezone.now() + UNASKED_LIFETIME,
+    }
+    code, findings = _sign_in(provider, examine(encoded, provider, None), client, fields, may_bind=False)
+    if code:
+        page = told(ARRIVED_UNASKED, code=code, next=_landing(relay_state))
+        return Arrival(page, verifier=verifier)
     raise SsoFailed(_keep_refusal(provider, findings, client))
 
 
@@ -200,50 +240,39 @@ def _find_unasked(slug: str, issuer: str) -> IdentityProvider | None:
 
 
 def _landing(relay_state: str) -> str:
-    """Return the page of ours that a provider names, or the front page for anything else that it sends along."""
+    """Return the page of ours that a provider names, or nothing for anything else that it sends along."""
     try:
-        return read_destination(relay_state if len(relay_state) <= MAX_RELAY_STATE else "")
+        return own_page(read_destination(relay_state if len(relay_state) <= MAX_RELAY_STATE else ""))
     except InvalidDestination:
-        return read_destination("")
+        return ""
 
 
 def _sign_in(
-    provider: IdentityProvider,
-    findings: Findings,
-    client: Client,
-    round_trip: SamlRequest | None,
-    landing: str = "",
-) -> tuple[Arrival | None, Findings]:
-    """Return the end of a sign-in, or None and the findings with the check that failed."""
+    provider: IdentityProvider, findings: Findings, client: Client, fields: dict[str, Any], *, may_bind: bool = True
+) -> tuple[str, Findings]:
+    """Return the login code with these fields that a sign-in ends in, or nothing and the check that failed."""
     identity, assertion = findings.identity, findings.verdict.assertion
     if identity is None or assertion is None:
-        return None, findings
+        return "", findings
     session = ProviderSession.of(assertion, domain_of(identity.email or ""))
     try:
         with transaction.atomic():
             hold_entry(provider, session.domain)
-            entry = enter_workspace(identity, provider, client, may_bind=round_trip is not None)
-            if round_trip is not None and round_trip.intent == SamlRequest.Intent.CLIENT:
-                return _end_in_code(round_trip, entry, identity, session), findings
-            pair = sign_in_member(entry.membership, provider, session, client)
-            return Arrival(told(round_trip.next if round_trip else landing), pair), findings
+            refuse_ended(provider, session)
+            entry = enter_workspace(identity, provider, client, may_bind=may_bind)
+            code: str = LoginCode.objects.issue(
+                user_id=entry.membership.user_id,
+                workspace_id=entry.membership.workspace_id,
+                provider=identity.provider,
+                account_is_new=entry.created,
+                **fields,
+                **vars(session),
+            )
+            return code, findings
     except ApiError as refusal:
-        return None, findings.and_then(*_as_checks(refusal))
+        return "", findings.and_then(*_as_checks(refusal))
     except IntegrityError:  # the account was deleted meanwhile
-        return None, findings.and_then(*_as_checks(ChangedMeanwhile()))
-
-
-def _end_in_code(round_trip: SamlRequest, entry: Entry, identity: Identity, session: ProviderSession) -> Arrival:
-    code = LoginCode.objects.issue(
-        user_id=entry.membership.user_id,
-        workspace_id=entry.membership.workspace_id,
-        provider=identity.provider,
-        code_challenge=round_trip.code_challenge,
-        client_state=round_trip.client_state,
-        account_is_new=entry.created,
-        **vars(session),
-    )
-    return Arrival(told(round_trip.next, code=code, state=round_trip.client_state))
+        return "", findings.and_then(*_as_checks(ChangedMeanwhile()))
 
 
 def _as_checks(refusal: ApiError) -> list[Check]:
@@ -279,9 +308,11 @@ def _finish_test(round_trip: SamlRequest, findings: Findings, client: Client) ->
 
 
 def _keep_refusal(provider: IdentityProvider, findings: Findings, client: Client) -> SamlAttempt:
-    """Keep what was refused, and append it to the trail: with the member that a verified assertion names, without
-    anything that only an unverified one says.
+    """Keep what was refused. Where the provider has signed it, append it to the trail, with the member that a verified
+    assertion names; anybody can send the rest at any time, asked for or not.
     """
+    if not findings.verdict.is_signed:
+        return _keep_anybodys(provider.workspace, findings.verdict, client)
     attempt = keep_attempt(provider.workspace_id, provider, findings.verdict)
     logger.info("%s: sign-in refused from %s: %s", provider.provider_name, client.ip, attempt.failed_check)
     record(
@@ -307,12 +338,12 @@ def _not_begun_here(workspace_slug: str, expected: str, client: Client) -> ApiEr
     workspace = workspaces.first()
     if workspace is None:
         return NotFound()
-    return _anybodys(workspace, Verdict([Check("request", False, expected, "none")]), client)
+    return SsoFailed(_keep_anybodys(workspace, Verdict([Check("request", False, expected, "none")]), client))
 
 
-def _anybodys(workspace: Workspace, verdict: Verdict, client: Client) -> SsoFailed:
-    """Return the refusal of what anybody may post at any time: it leaves a row that soon goes again, and no entry in
-    the trail, which keeps everything.
+def _keep_anybodys(workspace: Workspace, verdict: Verdict, client: Client) -> SamlAttempt:
+    """Keep what anybody may post at any time: a row that soon goes again, and no entry in the trail, which keeps
+    everything.
     """
-    logger.info("an answer to %s that nobody asked for was refused from %s", workspace.id, client.ip)
-    return SsoFailed(keep_attempt(workspace.id, None, verdict))
+    logger.info("an answer to %s that nobody has signed was refused from %s", workspace.id, client.ip)
+    return keep_attempt(workspace.id, None, verdict)

@@ -59,7 +59,9 @@ def leave(request: Request, next_page: str, app_address: str) -> str | None:
     with transaction.atomic():
         ended = SignIn.objects.live().filter(id=request.auth.credential_id).revoke(ENDED)
         if session is not None and session.provider.slo_url and session.session_index:
-            ended += len(end_sessions([session.provider], session.name_id, [session.session_index]))
+            ended += len(
+                end_sessions([session.provider], session.name_id, session.name_id_format, [session.session_index])
+            )
         record_for(
             request,
             Action.SSO_LOGGED_OUT,
@@ -71,6 +73,11 @@ def leave(request: Request, next_page: str, app_address: str) -> str | None:
         return None
     raw = SamlLogout.objects.issue(provider=session.provider, next=destination)
     return logout_request_url(session, f"_{raw}")
+
+
+def began_by_provider(request: Request) -> bool:
+    """Return whether the caller has signed in by the workspace's identity provider."""
+    return SamlSession.objects.filter(sign_in_id=request.auth.credential_id).exists()
 
 
 def receive(workspace_slug: str, query: str, client: Client) -> str:
@@ -114,7 +121,7 @@ def _obey(workspace: Workspace, message: LogoutMessage, client: Client) -> str:
     refuse_late_sign_ins(spoken_for, message.name_id, message.session_indexes)
     with transaction.atomic():
         Workspace.objects.lock(workspace.id)  # a sign-in of that session that is under way comes before
-        ended = end_sessions(spoken_for, message.name_id, message.session_indexes)
+        ended = end_sessions(spoken_for, message.name_id, message.name_id_format, message.session_indexes)
         _record_end(provider, ended, client)
     return logout_response_url(message, provider)
 
@@ -165,13 +172,16 @@ def _finish(workspace: Workspace, message: LogoutMessage, client: Client) -> str
     """Return where a logout of ours ends, which its row says and nothing in the answer."""
     made = [Check("logout_response", True)]
     asked = message.in_response_to
-    logout = SamlLogout.objects.consume(asked[1:]) if asked.startswith("_") else None
+    logout = SamlLogout.objects.find(asked[1:]) if asked.startswith("_") else None
     providers = IdentityProvider.objects.for_workspace(workspace.id).select_related("workspace")
     provider = providers.filter(id=logout.provider_id).first() if logout else None
     if logout is None or provider is None:
         made.append(Check("request", False, "an open logout of this service", "none"))
         raise _refused(workspace, made, client)
     made += judge_logout(message, provider)
+    # Spent by what the provider has signed alone: nobody else can keep its answer from counting.
+    if all(check.passed for check in made) and SamlLogout.objects.consume(asked[1:]) is None:
+        made.append(Check("request", False, "an open logout of this service", "none"))
     if not all(check.passed for check in made):
         raise _refused(workspace, made, client)
     return told(logout.next, error="" if message.is_success else "logout_incomplete")

@@ -2,13 +2,16 @@
 
 An identity is (connection, NameID), so no provider speaks for what another one has bound. It signs in members. Whoever
 is none yet comes in by an open invitation of exactly their address, or where the workspace lets its provider create
-members. Its owners decide what it says, so it never opens an account of the operator's, and an account whose address
-nobody has proven to own is not handed over. Once somebody was removed from the workspace, only a new invitation lets
-them in again.
+members. Its owners decide what it says, so it never opens an account of the operator's, and it makes no member of
+anybody who has an account elsewhere and has not agreed. Once somebody's membership has ended, only a new invitation
+lets them in again.
+
+Whose an address of the proven domain is, the provider says. An account with it that nobody has proven to own may be of
+somebody who lies in wait: its person gets it, and nothing of before opens it any more (accounts/email_ownership.py).
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
@@ -17,13 +20,14 @@ from rest_framework import status
 from social_django.models import UserSocialAuth
 
 from accounts.audit import NOBODY, Action, Person, record
-from accounts.invitations import AccountAppeared, NotPending, accept_for_user
-from accounts.models import Invitation, Membership, User, Workspace, WorkspaceDomain
+from accounts.email_ownership import reclaim
+from accounts.invitations import AccountAppeared, NotPending, accept_for_user, lock_acceptable
+from accounts.models import FormerMember, Invitation, Membership, User, Workspace, WorkspaceDomain
 from accounts.outbox import enqueue
 from accounts.principal import Client
 from accounts.scopes import Role
 from spatialflow.errors import ApiError
-from sso.login import Entry, Identity, bind, find_bound
+from sso.login import ChangedMeanwhile, Entry, Identity, bind, find_bound
 from sso.models import IdentityProvider
 from sso.saml_serving import why_not_serving
 
@@ -49,12 +53,14 @@ class OperatorAccount(EntryRefused):
     default_code = "operator_account"
 
 
-class AddressUnproven(EntryRefused):
+class AccountNotJoined(EntryRefused):
+    """The domain may be somebody else's by now than of whom the account is: only they let it be joined."""
+
     default_detail = (
-        "The person must prove that the account with this address is theirs: answer its verification mail, or reset "
-        "its password by mail; then sign in again."
+        "There is an account with this address that does not belong to the workspace, and its owner must agree first: "
+        "invite exactly this address."
     )
-    default_code = "email_not_verified_here"
+    default_code = "account_not_joined"
 
 
 class AnotherNameIdBound(EntryRefused):
@@ -91,6 +97,14 @@ class NotAMember(EntryRefused):
         "create members."
     )
     default_code = "not_a_member"
+
+
+class MembershipEnded(EntryRefused):
+    check = "membership"
+    default_detail = (
+        "The person was a member and was removed, or left: invite exactly this address anew to let them in."
+    )
+    default_code = "membership_ended"
 
 
 @dataclass(frozen=True)
@@ -154,7 +168,14 @@ def _enter(identity: Identity, provider: IdentityProvider, client: Client, may_b
     admission = _admit(identity, provider, may_bind)
     user = admission.user or _new_user(identity)
     created = user._state.adding
+    if Membership.objects.filter(user_id=user.id).exclude(workspace_id=provider.workspace_id).exists():
+        identity = replace(identity, name="")  # one workspace's provider does not name somebody for the others
     # The invitation before the person's row, and that before the trail: in the order in which others lock them.
+    if admission.invitation is not None:
+        lock_acceptable(admission.invitation)
+    is_unproven = not created and not admission.is_bound and user.email_verified_at is None
+    if is_unproven and not reclaim(user, client, provider.workspace_id):
+        raise ChangedMeanwhile()  # somebody has proven it at this very moment: then it may be somebody else's
     if admission.invitation is not None:
         accept_for_user(admission.invitation, user, client)
         _others_bound(identity, user).delete()  # of whom the owners removed before they invited this one
@@ -182,7 +203,7 @@ def _admit(identity: Identity, provider: IdentityProvider, may_bind: bool) -> Ad
     bound = find_bound(identity)
     if bound is None and not may_bind:
         raise NeverSignedIn()
-    user = bound or _find_by_address(identity)
+    user = bound or User.objects.filter(email=identity.email).first()
     if user is not None and not user.is_active:
         raise AccountDeactivated(user)
     if user is not None and (user.is_staff or user.is_superuser):
@@ -190,21 +211,21 @@ def _admit(identity: Identity, provider: IdentityProvider, may_bind: bool) -> Ad
     members = Membership.objects.select_related("user", "workspace").filter(workspace_id=provider.workspace_id)
     membership = members.filter(user=user).first() if user else None
     invitation = _find_invitation(identity, provider, user) if may_bind and membership is None else None
+    if user is not None and membership is None and invitation is None and _has_left(user, provider):
+        raise MembershipEnded(user)
     if bound is None and user is not None and invitation is None and _others_bound(identity, user).exists():
         raise AnotherNameIdBound(user)
     if membership is not None:
         return Admission(user, bound is not None, membership, None)
     if invitation is None and (bound is not None or not provider.creates_members):
         raise NotAMember(user)
+    if invitation is None and user is not None and user.email_verified_at is not None:
+        raise AccountNotJoined(user)
     return Admission(user, bound is not None, None, invitation)
 
 
-def _find_by_address(identity: Identity) -> User | None:
-    """Return the account with the address of an identity that is not bound, if it may be bound."""
-    user = User.objects.filter(email=identity.email).first()
-    if user is not None and user.email_verified_at is None:
-        raise AddressUnproven(user)
-    return user
+def _has_left(user: User, provider: IdentityProvider) -> bool:
+    return FormerMember.objects.filter(user=user, workspace_id=provider.workspace_id).exists()
 
 
 def _others_bound(identity: Identity, user: User) -> QuerySet[UserSocialAuth]:

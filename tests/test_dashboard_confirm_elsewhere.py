@@ -15,7 +15,7 @@ from tests.support.cast import Actor
 from tests.support.oauth import come_back
 from tests.support.pages import age_session, signed_in
 from tests.support.saml_idp import SamlIdp, parse_request
-from tests.support.saml_steps import post
+from tests.support.saml_steps import bring_answer
 from tests.support.totp import code, enrol, wait_for_an_early_moment
 
 pytest_plugins = ["tests.support.oauth_fixtures", "tests.support.saml_fixtures"]
@@ -128,7 +128,7 @@ def test_the_workspaces_provider_is_asked_for_a_new_login(alice: Actor, idp: Sam
 
     away = go(browser, BY_WORKSPACE)
     assert parse_request(away).tree.get("ForceAuthn") == "true"
-    answer = browser.get(post(browser, idp.respond(away, name_id="alice@acme.test"))["Location"])
+    answer = browser.get(bring_answer(browser, idp.respond(away, name_id="alice@acme.test"))["Location"])
 
     assert answer["Location"] == "/settings/profile/delete" and is_fresh(browser)
     assert set(live(alice)) == {alice.sign_in_id, AccessToken.read(saml.access_token).sid}
@@ -140,7 +140,7 @@ def test_a_colleague_at_the_provider_confirms_nothing(alice: Actor, bob: Actor, 
     age_session(browser, FRESH_FOR + 1)
 
     away = go(browser, BY_WORKSPACE)
-    answer = browser.get(post(browser, idp.respond(away, name_id="bob@acme.test"))["Location"])
+    answer = browser.get(bring_answer(browser, idp.respond(away, name_id="bob@acme.test"))["Location"])
 
     assert answer["Location"].startswith("/confirm?") and not is_fresh(browser)
     assert len(live(bob)) == 1

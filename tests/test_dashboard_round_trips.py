@@ -17,7 +17,7 @@ from tests.support.entrance import is_signed_in, visitor
 from tests.support.oauth import come_back, told
 from tests.support.pages import signed_in
 from tests.support.saml_idp import SamlIdp
-from tests.support.saml_steps import post
+from tests.support.saml_steps import bring_answer
 from tests.support.totp import code, enrol, wait_for_an_early_moment, wrong_code
 
 pytest_plugins = ["tests.support.oauth_fixtures", "tests.support.saml_fixtures"]
@@ -128,7 +128,7 @@ def test_the_workspaces_provider_signs_in(alice: Actor, idp: SamlIdp, connection
     browser.post("/sign-in", {"email": alice.user.email})
 
     url = leave(browser, "/sign-in/by/acme")
-    answer = back(browser, post(browser, idp.respond(url, name_id=alice.user.email)))
+    answer = back(browser, bring_answer(browser, idp.respond(url, name_id=alice.user.email)))
 
     assert answer["Location"] == "/settings/sign-ins" and is_signed_in(browser)
     assert SignIn.objects.latest("created_at").method == "saml"
@@ -138,7 +138,7 @@ def test_what_the_provider_says_wrong_is_told_with_a_reference(alice: Actor, idp
     browser = visitor()
     url = leave(browser, "/sign-in/by/acme")
 
-    answer = back(browser, post(browser, idp.respond(url, name_id=alice.user.email, audiences=[["elsewhere"]])))
+    answer = back(browser, bring_answer(browser, idp.respond(url, name_id=alice.user.email, audiences=[["elsewhere"]])))
 
     reference = SamlAttempt.objects.get().reference
     assert answer.status_code == 400 and not is_signed_in(browser)

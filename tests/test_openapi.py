@@ -150,3 +150,18 @@ def test_deletions_say_what_they_take_and_answer():
         "current_password",
         "otp",
     }
+
+
+def test_what_an_app_must_send_to_begin_is_described_as_needed():
+    [operation] = json.loads(description())["paths"]["/api/v1/auth/sso/start"].values()
+
+    needed = {parameter["name"] for parameter in operation["parameters"] if parameter.get("required")}
+    assert needed == {"return", "workspace_slug", "code_challenge", "state"}
+
+
+@pytest.mark.parametrize("path", ["/api/v1/auth/saml/logout", "/api/v1/auth/logout"])
+def test_where_the_refresh_cookie_counts_is_described(path):
+    described = json.loads(description())
+
+    assert described["paths"][path]["post"]["security"] == [{"Bearer": []}, {"RefreshCookie": []}]
+    assert described["components"]["securitySchemes"]["RefreshCookie"]["name"] == "spatialflow_refresh"

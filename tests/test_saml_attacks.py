@@ -17,7 +17,7 @@ from sso.saml.response import judge, unverified_names
 from tests.support import saml_lies
 from tests.support.saml_attacks import ATTACKER, ATTACKS, VICTIM, Attack
 from tests.support.saml_idp import parse_request
-from tests.support.saml_steps import post, refused_by, sign_in, signed_in_by_saml
+from tests.support.saml_steps import came_in, post, refused_by, sign_in, signed_in_by_saml
 
 pytest_plugins = ["tests.support.saml_fixtures", "tests.support.saml_scene"]
 pytestmark = pytest.mark.django_db
@@ -45,7 +45,7 @@ def failed_check(response):
     if response.status_code == 302:
         return refused_by(response)
     body = response.json()
-    assert response.status_code in (400, 413) and body["detail"] and "spatialflow_refresh" not in response.cookies
+    assert response.status_code in (400, 413) and body["detail"] and not came_in(response)
     return SamlAttempt.objects.get(reference=body["reference"]).failed_check if "reference" in body else "size"
 
 
@@ -73,7 +73,7 @@ def test_a_hostile_answer_signs_nobody_in(scene, idp, connection, browser, capfd
     assert (verdict.failed_check, verdict.assertion) == (attack.check, None)
     assert all(len(check.received) <= 200 and check.received.isprintable() for check in verdict.checks)
     assert capfd.readouterr() == ("", "") and VICTIM not in caplog.text
-    assert sign_in(browser, idp, name_id=ATTACKER).cookies["spatialflow_refresh"].value
+    assert came_in(sign_in(browser, idp, name_id=ATTACKER))
     assert signed_in_by_saml() == [ATTACKER]
 
 

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from sso.models import IdentityProvider, SamlAttempt
+from sso.models import IdentityProvider, LoginCode, SamlAttempt
 from sso.saml.response import judge, unverified_names
 from tests.support.oauth import told
 from tests.support.saml_attacks import ACS, ENTITY, Scene, encoded
 from tests.support.saml_idp import NS, SamlIdp, certificate, fingerprint, parse_request
-from tests.support.saml_steps import initiate, post, refused_by, sign_in, signed_in_by_saml
+from tests.support.saml_steps import came_in, initiate, post, refused_by, sign_in, signed_in_by_saml
 
 pytest_plugins = ["tests.support.saml_fixtures", "tests.support.saml_scene"]
 pytestmark = pytest.mark.django_db
 
-FRONT = "http://localhost:8000/"
+UNASKED = "/signed-in/unasked?code="
 
 
 # --- Replay
@@ -58,19 +58,19 @@ def test_an_assertion_that_was_not_asked_for_works_once(bob, idp, connection, br
     IdentityProvider.objects.update(allows_idp_initiated=True)
     bind(browser, idp)
     answer = idp.respond(None)
-    assert post(browser, answer).cookies["spatialflow_refresh"].value
+    assert post(browser, answer)["Location"].startswith(UNASKED)
 
     response = post(browser, respelt(answer))
 
     assert response.status_code == 400
     assert SamlAttempt.objects.get(reference=response.json()["reference"]).failed_check == "replay"
-    assert len(signed_in_by_saml()) == 2
-    assert post(browser, idp.respond(None)).cookies["spatialflow_refresh"].value
+    assert LoginCode.objects.count() == 1
+    assert post(browser, idp.respond(None))["Location"].startswith(UNASKED)
 
 
 def bind(browser: Any, idp: SamlIdp) -> None:
     """Sign in once as it should be: what the provider begins binds no identity."""
-    assert sign_in(browser, idp).cookies["spatialflow_refresh"].value
+    assert came_in(sign_in(browser, idp))
 
 
 @pytest.mark.parametrize("sign", ["assertion", "response", "both"])
@@ -81,7 +81,7 @@ def test_the_assertion_of_one_request_answers_no_other(bob, idp, connection, bro
 
     assert refused_by(post(browser, moved)) == ("in_response_to" if sign == "assertion" else "signature")
     assert not signed_in_by_saml()
-    assert post(browser, answer)["Location"] == FRONT
+    assert came_in(post(browser, answer))
 
 
 @pytest.mark.parametrize("sign", ["assertion", "response"])
@@ -94,7 +94,7 @@ def test_what_was_asked_for_is_not_taken_as_unasked(bob, idp, connection, browse
     assert (response.status_code, signed_in_by_saml()) == (400, [])
     failed = SamlAttempt.objects.get(reference=response.json()["reference"]).failed_check
     assert failed == ("in_response_to" if sign == "assertion" else "signature")
-    assert post(browser, answer)["Location"] == FRONT
+    assert came_in(post(browser, answer))
 
 
 @pytest.mark.parametrize("claimed", ["", "_made_up"])
@@ -105,7 +105,7 @@ def test_an_unasked_answer_names_no_request(bob, idp, connection, browser, claim
     assert post(browser, idp.respond(None, in_response_to=claimed)).status_code == 400
     assert post(browser, idp.respond(None, confirmation_in_response_to=claimed)).status_code == 400
     assert len(signed_in_by_saml()) == 1
-    assert post(browser, idp.respond(None)).cookies["spatialflow_refresh"].value
+    assert post(browser, idp.respond(None))["Location"].startswith(UNASKED)
 
 
 # --- Of another provider
@@ -159,7 +159,7 @@ def test_an_attribute_that_is_there_twice_has_both_values(bob, idp, connection, 
     said = {"attributes": {"mail": "bob@acme.test"}}
     assert refused_by(sign_in(browser, idp, edit=twice, **said)) == "email"
     assert not signed_in_by_saml()
-    assert sign_in(browser, idp, **said)["Location"] == FRONT
+    assert came_in(sign_in(browser, idp, **said))
 
 
 def test_a_name_counts_before_a_friendly_one(scene: Scene, connection):
@@ -217,7 +217,7 @@ def test_owners_see_everything_that_is_wrong_at_once(scene: Scene, connection):
     assert shown(verdict, "audience") == (False, ENTITY, "https://evil.test/metadata")
     assert shown(verdict, "in_response_to") == (False, asked, f"{asked}, _other")
     assert re.fullmatch(r"-60[01] s, yesterday", shown(verdict, "not_on_or_after")[2])
-    assert shown(verdict, "name_id")[2] == ("ab" * 200)[:200]
+    assert shown(verdict, "name_id")[2] == ("a<U+007F>b" * 200)[:200]
     assert shown(verdict, "clock")[0] and shown(verdict, "encoding")[0] and verdict.failed_check == "signature"
 
 
@@ -275,6 +275,6 @@ def test_a_certificate_that_is_trusted_no_more_signs_nobody_in(bob, idp, connect
         IdentityProvider.objects.update(certificates=trusted)
         response = sign_in(browser, idp)
         if works:
-            assert response["Location"] == FRONT
+            assert came_in(response)
         else:
             assert refused_by(response) == "signature"

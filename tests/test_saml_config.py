@@ -348,7 +348,7 @@ def test_deleting_takes_the_identities_along_that_it_has_bound(alice, bob):
     assert alice.client.delete(CONFIG).status_code == 204
 
     assert list(bob.user.social_auth.values_list("provider", flat=True)) == ["google"]
-    assert changes_of("sso.deleted") == {"entity_id": ENTITY, "state": "serving"}
+    assert changes_of("sso.deleted") == {"entity_id": ENTITY, "state": "serving", "sign_ins_ended": 0}
     refused(alice.client.get(CONFIG), 404, "not_found")
 
 

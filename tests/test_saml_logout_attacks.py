@@ -28,12 +28,13 @@ from tests.support.saml_logout import (
     refused_logout,
 )
 from tests.support.saml_setup import SLO_URL
-from tests.support.saml_steps import get_code, sign_in
-from tests.test_saml_logout import FRONT, OURS, alive, client_of, enter, leave
+from tests.support.saml_steps import get_code
+from tests.test_saml_logout import FRONT, OURS, alive, arrive, client_of, enter, leave
 
 pytest_plugins = ["tests.support.saml_fixtures"]
 pytestmark = pytest.mark.django_db
 
+WINDOWS = "urn:oasis:names:tc:SAML:1.1:nameid-format:WindowsDomainQualifiedName"
 Parts = dict[str, str]
 ENCRYPTED_ID = (
     '<saml:EncryptedID><xenc:EncryptedData xmlns:xenc="http://www.w3.org/2001/04/xmlenc#"><xenc:CipherData>'
@@ -355,24 +356,53 @@ ANSWERS: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize(("check", "lies"), ANSWERS.values(), ids=ANSWERS)
 def test_an_answer_that_does_not_hold_leads_nowhere(bob, idp, connection, browser, check, lies):
     other = enter(idp)
-    url = leave(client_of(sign_in(browser, idp))).json()["logout_url"]
+    url = leave(client_of(arrive(browser, idp))).json()["logout_url"]
 
     assert refused_logout(bring(logout_response(idp, url, **lies))) == check
 
     assert alive(other) == [True]
-    again = leave(client_of(sign_in(browser, idp))).json()["logout_url"]
+    again = leave(client_of(arrive(browser, idp))).json()["logout_url"]
     assert bring(logout_response(idp, again))["Location"] == FRONT
 
 
+@pytest.mark.parametrize(
+    "lies", [{"key": "stranger"}, {"bend": without("Signature", "SigAlg")}, {"destination": OURS + "/x"}]
+)
+def test_what_does_not_hold_leaves_the_logout_open(bob, idp, connection, browser, lies):
+    """Whoever sees the request in an address must not keep its answer from counting."""
+    url = leave(client_of(arrive(browser, idp))).json()["logout_url"]
+
+    refused_logout(bring(logout_response(idp, url, **lies)))
+
+    assert bring(logout_response(idp, url))["Location"] == FRONT
+
+
+@pytest.mark.parametrize("end", ["9999-12-31T23:59:59Z", "9999-12-31T23:58:00Z"])
+def test_an_end_that_never_comes_is_one(bob, idp, connection, end):
+    his = enter(idp)
+
+    assert (bring(logout_request(idp, not_on_or_after=end)).status_code, alive(his)) == (302, [False])
+
+
+def test_a_request_means_the_name_of_its_format(bob, idp, connection):
+    his = enter(idp)
+    said = {"name_id": "bob@acme.test"}
+
+    assert bring(logout_request(idp, **said, name_id_format=WINDOWS)).status_code == 302
+    assert alive(his) == [True]
+    assert bring(logout_request(idp, **said, name_id_format=None)).status_code == 302
+    assert alive(his) == [False]
+
+
 def test_an_answer_works_once(bob, idp, connection, browser):
-    query = logout_response(idp, leave(client_of(sign_in(browser, idp))).json()["logout_url"])
+    query = logout_response(idp, leave(client_of(arrive(browser, idp))).json()["logout_url"])
 
     assert bring(query).status_code == 302
     assert refused_logout(bring(query)) == "request"
 
 
 def test_an_answer_that_comes_too_late(bob, idp, connection, browser):
-    query = logout_response(idp, leave(client_of(sign_in(browser, idp))).json()["logout_url"])
+    query = logout_response(idp, leave(client_of(arrive(browser, idp))).json()["logout_url"])
     SamlLogout.objects.update(expires_at="2026-01-01T00:00:00Z")
 
     assert refused_logout(bring(query)) == "request"
@@ -380,7 +410,7 @@ def test_an_answer_that_comes_too_late(bob, idp, connection, browser):
 
 def test_an_answer_at_another_workspace(bob, mallory, idp, connection, browser):
     SamlIdp(key="mallory").configure(mallory.workspace, slo_url=SLO_URL)
-    query = logout_response(idp, leave(client_of(sign_in(browser, idp))).json()["logout_url"])
+    query = logout_response(idp, leave(client_of(arrive(browser, idp))).json()["logout_url"])
 
     assert refused_logout(bring(query, slug="other")) == "request"
 
@@ -388,7 +418,7 @@ def test_an_answer_at_another_workspace(bob, mallory, idp, connection, browser):
 def test_our_own_request_comes_back(bob, idp, connection, browser):
     """Mirrored at our own address it is not the provider's word, though properly signed by us."""
     other = enter(idp)
-    url = leave(client_of(sign_in(browser, idp))).json()["logout_url"]
+    url = leave(client_of(arrive(browser, idp))).json()["logout_url"]
 
     assert refused_logout(bring(urlsplit(url).query)) == "issuer"
     assert alive(other) == [True]

@@ -15,7 +15,7 @@ from sso.models import IdentityProvider, LoginCode, SamlAttempt, SamlRequest, Sa
 from tests.support.cast import bearer, make_workspace
 from tests.support.oauth import CHALLENGED, CLIENT_STATE, exchange, told
 from tests.support.saml_idp import SamlIdp, parse_request
-from tests.support.saml_steps import get_code, initiate, post, refused_by, sign_in, signed_in_by_saml
+from tests.support.saml_steps import HOST, came_in, get_code, initiate, post, refused_by, sign_in, signed_in_by_saml
 
 pytest_plugins = ["tests.support.saml_fixtures"]
 pytestmark = pytest.mark.django_db
@@ -29,16 +29,13 @@ STAGED, FORMER = IdentityProvider.State.STAGED, IdentityProvider.State.FORMER
 # To the end of it
 
 
-def test_a_browser_ends_at_the_page_with_the_refresh_cookie(bob, idp, connection, browser):
-    response = sign_in(browser, idp, {"next": "/welcome?tab=1"})
+def test_a_browser_ends_in_the_dashboard_at_the_page_it_wanted(bob, idp, connection, browser):
+    """As with a tile that leads to `initiate_url`."""
+    response = sign_in(browser, idp, {"next": "/settings/sign-ins?tab=1"})
 
-    assert (response.status_code, response["Location"]) == (302, "http://localhost:8000/welcome?tab=1")
-    cookie = response.cookies["spatialflow_refresh"]
-    assert cookie["httponly"] and cookie["secure"] and cookie["samesite"] == "Strict"
-    assert cookie.value not in response["Location"] and response["Cache-Control"] == "no-store"
-    pair = browser.post(REFRESH).json()
-    me = bearer(pair["access_token"]).get("/api/v1/auth/me").json()
-    assert (me["email"], me["workspace_slug"]) == ("bob@acme.test", "acme")
+    assert response.arrived_at == "/settings/sign-ins?tab=1"
+    assert browser.get(response.arrived_at, **HOST).status_code == 200
+    assert "spatialflow_refresh" not in browser.cookies and response["Cache-Control"] == "no-store"
     assert SignIn.objects.get(method="saml").workspace_id == connection.workspace_id
 
 
@@ -55,7 +52,7 @@ def test_a_page_with_a_challenge_gets_a_code(bob, idp, connection, browser):
 
 
 def test_the_question_is_ours_and_its_browser_is_bound(idp, connection, browser):
-    response = browser.get("/api/v1/auth/saml/acme/initiate")
+    response = browser.get("/api/v1/auth/saml/acme/initiate", CHALLENGED)
 
     asked = parse_request(response["Location"])
     assert response["Location"].startswith(f"{idp.sso_url}?") and "RelayState" not in asked.query
@@ -86,7 +83,7 @@ def test_a_sign_in_ends_with_the_session_at_the_provider(bob, idp, connection, b
 
 
 def test_without_such_an_end_it_lasts_as_any_other(bob, idp, connection, browser):
-    sign_in(browser, idp)
+    exchange(browser, get_code(browser, idp))
 
     assert SignIn.objects.get(method="saml").expires_at - timezone.now() > timedelta(days=29)
 
@@ -156,7 +153,7 @@ def test_a_destination_fits_what_keeps_it(alice, connection, browser):
     longest = "/" + "a" * (500 - len("http://localhost:8000/"))
     test = "/api/v1/workspaces/saml-config/test"
 
-    for place, status in ((longest, 302), (longest + "a", 400), ("/" + "a" * 9000, 400)):
+    for place, status in ((longest, 302), (longest + "a", 400), ("/" + "a" * 9000, 400)):  # the dashboard's are shorter
         assert browser.get("/api/v1/auth/saml/acme/initiate", {"next": place}).status_code == status
         assert alice.client.post(test, {"next": place}, format="json").status_code == (200 if status == 302 else 400)
 
@@ -169,11 +166,11 @@ def test_a_challenge_and_a_state_go_together(connection, browser, query):
 
 
 def test_what_the_provider_sends_as_relay_state_leads_nowhere(bob, idp, connection, browser):
-    url = initiate(browser, next="/welcome")
+    url = initiate(browser, **CHALLENGED, next="/welcome")
 
     response = post(browser, idp.respond(url), RelayState="https://evil.test/")
 
-    assert response["Location"] == "http://localhost:8000/welcome"
+    assert response["Location"].startswith("http://localhost:8000/welcome?code=")
 
 
 # Which browser, which workspace, and once
@@ -183,7 +180,7 @@ def failed_here(response: Any) -> str:
     """Return the check that failed, of an answer that belongs to nothing that this browser began."""
     body = response.json()
     assert response.status_code == 400 and set(body) == {"detail", "error_code", "reference"}
-    assert body["error_code"] == "sso_failed" and "spatialflow_refresh" not in response.cookies
+    assert body["error_code"] == "sso_failed" and not came_in(response)
     return SamlAttempt.objects.get(reference=body["reference"]).failed_check
 
 
@@ -202,7 +199,7 @@ def test_another_browser_cannot_bring_the_answer(bob, idp, connection, browser, 
 def test_an_answer_works_once(bob, idp, connection, browser):
     answer = idp.respond(initiate(browser))
 
-    assert post(browser, answer)["Location"] == "http://localhost:8000/"
+    assert came_in(post(browser, answer))
     assert failed_here(post(browser, answer)) == "request"
     assert signed_in_by_saml() == ["bob@acme.test"]
 
@@ -212,7 +209,7 @@ def test_an_assertion_works_once_although_it_comes_for_another_request(bob, idp,
     assert post(browser, idp.respond(first, assertion_id="_one")).status_code == 302
 
     assert refused_by(post(browser, idp.respond(second, assertion_id="_one"))) == "replay"
-    assert post(browser, idp.respond(initiate(browser), assertion_id="_two"))["Location"] == "http://localhost:8000/"
+    assert came_in(post(browser, idp.respond(initiate(browser), assertion_id="_two")))
 
 
 @pytest.mark.parametrize("age", [601, 86400])
@@ -237,7 +234,7 @@ def test_an_answer_is_taken_at_its_own_workspace_only(bob, idp, connection, brow
 
     assert failed_here(post(browser, idp.respond(initiate(browser)), "other")) == "request"
     assert failed_here(post(browser, foreign.respond(initiate(browser, "other")), "acme")) == "request"
-    assert post(browser, idp.respond(initiate(browser)))["Location"] == "http://localhost:8000/"
+    assert came_in(post(browser, idp.respond(initiate(browser))))
 
 
 @pytest.mark.parametrize("named", ["own", "acme's"])
@@ -380,9 +377,9 @@ def test_owners_see_every_check_and_no_secret(bob, idp, connection, browser, cap
     [
         ({"name_id": "bob@acme.test", "assertion_id": "_used"}, "bob@acme.test"),
         ({"name_id": "mallory@other.test"}, None),
-        ({"name_id": "bob@acme.test", "sign": "none"}, None),
+        ({"name_id": "bob@acme.test", "audiences": [["https://elsewhere.test"]]}, None),
     ],
-    ids=["member", "stranger", "unsigned"],
+    ids=["member", "stranger", "unverified"],
 )
 def test_the_trail_names_a_member_whom_a_verified_assertion_names(bob, mallory, idp, connection, browser, lie, named):
     sign_in(browser, idp, assertion_id="_used")
@@ -419,11 +416,11 @@ def test_a_sign_in_leaves_no_secret_in_the_log(bob, idp, connection, browser, ca
     caplog.set_level("DEBUG")
     url = initiate(browser)
     answer = idp.respond(url)
-    by_cookie = post(browser, answer).cookies["spatialflow_refresh"].value
+    in_dashboard = told(post(browser, answer))["code"]
     code = get_code(browser, idp)
     pair = exchange(browser, code).json()
 
-    secrets = [answer, by_cookie, code, pair["access_token"], pair["refresh_token"]]
+    secrets = [answer, in_dashboard, code, pair["access_token"], pair["refresh_token"]]
     secrets += [parse_request(url).id, browser.cookies["spatialflow_sso"].value]
     assert "Signed in" in AuditEvent.objects.latest("sequence").description and "by saml" in caplog.text
     ours = "\n".join(record.getMessage() for record in caplog.records if record.name != "django.db.backends")
@@ -435,7 +432,6 @@ def test_nothing_is_kept_of_what_nobody_has_signed(bob, idp, connection, browser
 
     assert refused_by(sign_in(browser, idp, **said)) not in ("", "domain")
     assert SamlAttempt.objects.get().attributes == {}
-    assert "victim" not in json.dumps(AuditEvent.objects.latest("sequence").changes)
 
 
 def test_the_person_is_told_no_more_than_a_reference(bob, idp, connection, browser):
@@ -443,7 +439,7 @@ def test_the_person_is_told_no_more_than_a_reference(bob, idp, connection, brows
 
     answers = [told(sign_in(browser, idp, {"next": "/welcome"}, **said)) for said in reasons]
 
-    assert all(set(answer) == {"error", "reference"} and answer["error"] == "sso_failed" for answer in answers)
+    assert all(set(answer) == {"error", "reference", "state"} and answer["error"] == "sso_failed" for answer in answers)
     assert all(len(answer["reference"]) == 8 for answer in answers)
 
 
@@ -455,6 +451,23 @@ def test_a_flood_leaves_a_bounded_number_of_rows(bob, idp, connection, browser):
 
     assert SamlAttempt.objects.count() == 21  # and the one that counts is still among them
     assert AuditEvent.objects.count() == events
+
+
+@pytest.mark.parametrize("said", [{"sign": "none"}, {"key": "stranger"}, {"signature_method": "RSA_SHA1"}], ids=str)
+def test_what_the_provider_has_not_signed_pushes_out_nothing_although_it_was_asked_for(
+    bob, idp, connection, browser, said
+):
+    """Anybody can begin, and answer by themselves."""
+    refused_by(sign_in(browser, idp, name_id="nobody@acme.test"))
+    events, kept = AuditEvent.objects.count(), SamlAttempt.objects.get()
+
+    for _ in range(22):
+        assert refused_by(sign_in(browser, idp, **said)) == "signature"
+
+    assert AuditEvent.objects.count() == events
+    assert SamlAttempt.objects.count() == 21 and SamlAttempt.objects.filter(id=kept.id).exists()
+    assert refused_by(sign_in(browser, idp, audiences=[["https://elsewhere.test"]])) == "audience"
+    assert AuditEvent.objects.count() == events + 1
 
 
 def test_old_attempts_go(bob, idp, connection, browser):
@@ -619,7 +632,7 @@ def test_the_answer_is_a_form(connection, browser):
 
 
 def test_the_refresh_token_of_the_cookie_is_of_the_sign_in(bob, idp, connection, browser):
-    response = sign_in(browser, idp)
+    response = exchange(browser, get_code(browser, idp))
 
     token = RefreshToken.read(response.cookies["spatialflow_refresh"].value)
     assert SignIn.objects.get(id=token.sid).saml_session.provider_id == connection.id

@@ -1,15 +1,20 @@
 """Sign-ins that begin at the identity provider: off, and where they are on, as little as can be."""
 
 import json
+from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import AuditEvent, Membership, User, Workspace
 from sso.models import IdentityProvider, LoginCode, SamlAttempt
+from tests.support.oauth import exchange
+from tests.support.pages import signed_in
 from tests.support.saml_idp import SamlIdp
-from tests.support.saml_steps import post, sign_in, signed_in_by_saml
+from tests.support.saml_steps import HOST, post, sign_in, signed_in_by_saml
 
 pytest_plugins = ["tests.support.saml_fixtures"]
 pytestmark = pytest.mark.django_db
@@ -27,6 +32,15 @@ def known(bob: Any, idp: SamlIdp, tile: IdentityProvider) -> Any:
     """Bob, who has begun a sign-in here once before."""
     sign_in(APIClient(), idp)
     return bob
+
+
+def arrive(browser: Any, idp: SamlIdp, relay_state: str | None = None) -> Any:
+    """Bring an answer that is taken; it leads to a page that asks."""
+    response = post(browser, idp.respond(None), **({} if relay_state is None else {"RelayState": relay_state}))
+    cookie = response.cookies["spatialflow_arrival"]
+    assert (cookie["samesite"], cookie["path"]) == ("Lax", "/signed-in/unasked") and cookie["httponly"]
+    assert response.status_code == 302 and cookie.value not in response["Location"]
+    return response
 
 
 def bring(idp: SamlIdp, relay_state: str | None = None, **said: Any) -> Any:
@@ -48,11 +62,46 @@ def test_they_are_off(bob, idp, connection, browser):
 
 
 def test_where_they_are_on_who_is_known_comes_in(known, idp):
-    response = bring(idp)
+    browser = APIClient()
+    response = arrive(browser, idp)
 
-    assert (response.status_code, response["Location"]) == (302, "http://localhost:8000/")
-    assert "spatialflow_refresh" in response.cookies
+    page = browser.get(response["Location"], **HOST)
+    text = page.content.decode()
+    assert page.status_code == 200 and "Acme" in text and "bob@acme.test" in text
+    assert signed_in_by_saml() == ["bob@acme.test"]
+    assert browser.post(response["Location"], **HOST)["Location"] == "/"
     assert signed_in_by_saml() == ["bob@acme.test"] * 2
+    assert browser.get("/settings/sign-ins", **HOST).status_code == 200
+    assert browser.post(response["Location"], **HOST).status_code == 401  # once
+
+
+def test_nobody_is_replaced_unless_they_go_on(known, alice, idp):
+    browser = signed_in(alice, SERVER_NAME="localhost")
+    response = arrive(browser, idp)
+
+    text = browser.get(response["Location"]).content.decode()
+
+    assert "You are signed in as alice@acme.test now" in text
+    assert "alice@acme.test" in browser.get("/settings/profile").content.decode()
+    browser.post(response["Location"])
+    assert "bob@acme.test" in browser.get("/settings/profile").content.decode()
+
+
+def test_the_page_is_for_the_browser_that_brought_the_answer(known, idp):
+    attacker, victim = APIClient(), APIClient()
+    place = arrive(attacker, idp)["Location"]
+
+    assert victim.get(place, **HOST).status_code == victim.post(place, **HOST).status_code == 401
+    assert attacker.post(place, **HOST).status_code == 302  # and it was not spent
+
+
+def test_another_site_cannot_press_the_button(known, idp):
+    browser = APIClient(enforce_csrf_checks=True)
+    place = arrive(browser, idp)["Location"]
+
+    assert browser.post(place, **HOST).status_code == 403
+    assert browser.post(place, **HOST, HTTP_SEC_FETCH_SITE="cross-site").status_code == 403
+    assert signed_in_by_saml() == ["bob@acme.test"]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +119,9 @@ def test_where_they_are_on_who_is_known_comes_in(known, idp):
     ],
 )
 def test_they_end_at_a_page_of_ours(known, idp, state, page):
-    assert bring(idp, state)["Location"] == f"http://localhost:8000{page}"
+    browser = APIClient()
+
+    assert browser.post(arrive(browser, idp, state)["Location"], **HOST)["Location"] == page
 
 
 def test_they_bind_nobody_and_make_nobody(bob, idp, tile):
@@ -87,10 +138,23 @@ def test_who_was_removed_stays_out(known, idp):
     assert refused_by(bring(idp)) == "membership"
 
 
-def test_they_never_end_in_a_code(known, idp):
-    bring(idp, "spatialflow://auth/callback?code_challenge=x&state=y")
+def test_they_never_end_in_an_app(known, idp):
+    place = arrive(APIClient(), idp, "spatialflow://auth/callback?code_challenge=x&state=y")["Location"]
 
-    assert not LoginCode.objects.exists()
+    assert place.startswith("/signed-in/unasked?code=") and "state" not in place
+    code = dict(parse_qsl(urlsplit(place).query))["code"]
+    assert exchange(APIClient(), code, state="unasked").json()["error_code"] == "pkce_failed"
+    assert signed_in_by_saml() == ["bob@acme.test"]
+
+
+def test_they_wait_for_five_minutes(known, idp):
+    browser = APIClient()
+    place = arrive(browser, idp)["Location"]
+    left = LoginCode.objects.get().expires_at - timezone.now()
+    assert timedelta(minutes=4) < left <= timedelta(minutes=5)
+
+    LoginCode.objects.update(expires_at=timezone.now())
+    assert browser.post(place, **HOST).status_code == 401
 
 
 def test_an_assertion_works_once(known, idp):

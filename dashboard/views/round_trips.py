@@ -5,6 +5,7 @@ end. Both are kept in the session, so nobody can bring somebody else's browser a
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,6 +21,7 @@ from accounts.throttles import (
 )
 from dashboard import entering
 from dashboard.entering import RoundTrip
+from dashboard.middleware import is_from_here
 from dashboard.pages import with_headers
 from dashboard.round_trip_errors import sentence_for
 from dashboard.views.entrance import ONLY_SHOWN, EntrancePage
@@ -28,6 +30,7 @@ from dashboard.wording import sentence_of
 from spatialflow.errors import ApiError
 from sso import binding, round_trips, saml_sign_in
 from sso.login_codes import trade
+from sso.saml_serving import find_serving
 
 END = "/signed-in"
 REFERENCE = re.compile(r"[A-Za-z0-9-]{1,40}")
@@ -43,7 +46,7 @@ class BeginWithProviderPage(EntrancePage):
             invitation = self._invitation(request)
         name = kwargs["provider"]
         binds = _begin(request, f"/sign-in/with/{name}" + ("?invited=1" if invitation else ""))
-        browser = binding.new_browser_secret()
+        browser = binding.secret_to_begin_with(request)
         url = round_trips.begin(name, round_trips.Wish(next=END, **binds, **invitation), browser)
         return _sent_away(url, browser)
 
@@ -54,18 +57,42 @@ class BeginWithProviderPage(EntrancePage):
 
 
 class BeginByWorkspacePage(EntrancePage):
-    """Send the browser to the identity provider of a workspace."""
+    """Send the browser to the identity provider of a workspace; ask first where another site may have sent it here, or
+    somebody is signed in. Whoever wrote such a link may own the workspace, and have the browser act for an account of
+    theirs from then on.
+    """
 
-    http_method_names = ONLY_SHOWN
+    template = "dashboard/entrance/by_workspace.html"
+    title = "Single sign-on"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        replaces = request.auth is not None and not request.session.get("confirming")
+        if replaces or not is_from_here(request):
+            return self.show(request, slug=kwargs["slug"])
+        return self._begin(request, kwargs["slug"], lambda url: HttpResponse(status=302, headers={"Location": url}))
+
+    def carry_out(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         slug = kwargs["slug"]
+        return self._begin(request, slug, lambda url: self._on_the_way(request, slug, url))
+
+    def _begin(self, request: HttpRequest, slug: str, lead: Callable[[str], HttpResponse]) -> HttpResponse:
         with charged_by_address(SAML_START_BY_ADDRESS, request):
             binds = _begin(request, f"/sign-in/by/{slug}")
-        browser = binding.new_browser_secret()
+        browser = binding.secret_to_begin_with(request)
         trip = entering.find_round_trip(request)
         wish = saml_sign_in.Wish(next=END, **binds, force_login=trip is not None and trip.confirms)
-        return _sent_away(saml_sign_in.begin(slug, wish, browser), browser)
+        response = lead(saml_sign_in.begin(slug, wish, browser))
+        binding.bind(response, browser)
+        return response
+
+    def _on_the_way(self, request: HttpRequest, slug: str, url: str) -> HttpResponse:
+        """Return a page that leads on: browsers let no form lead to another site (CSP, form-action)."""
+        response = self.show(request, slug=slug, url=url)
+        response["Refresh"] = f"0; url={url}"
+        return response
+
+    def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
+        return {"workspace": find_serving(kwargs["slug"]).workspace, "url": kwargs.get("url", "")}
 
 
 def _begin(request: HttpRequest, again: str) -> dict[str, str]:
@@ -93,7 +120,7 @@ class SignedInPage(EntrancePage):
             return redirect(entering.destination(request) if request.auth else "/sign-in")
         trip = entering.take_round_trip(request, request.GET.get("state", ""))
         if trip is None:
-            return self._failed(request, "This sign-in was not begun in this browser, or another one was begun since.")
+            return self._failed(request, "This sign-in was not begun in this browser, or others were begun since.")
         if error:
             return self._failed(request, sentence_for(error), trip)
         return self._arrive(request, trip, code)

@@ -29,8 +29,10 @@ from sso.login_codes import InvalidLoginCode, trade
 from sso.providers import offered
 from sso.saml_serving import detect_method
 from sso.serializers.saml import DetectMethodSerializer
+from sso.single_logout import began_by_provider, leave
 
 INVITATION_PAGE = "/accept-invite"
+LOGOUT_INCOMPLETE = "logout_incomplete"  # what single logout tells the page where it ends
 
 
 class EmailPage(EntrancePage):
@@ -43,6 +45,8 @@ class EmailPage(EntrancePage):
         typed = request.session.get("email", "")
         wanted = entering.destination(request) if typed else "/"  # begun, and corrected: the wish remains
         entering.start_over(request, request.GET.get("next", wanted))
+        if request.GET.get("error") == LOGOUT_INCOMPLETE:
+            messages.warning(request, "Your identity provider could not sign you out everywhere. Close the browser.")
         return redirect(entering.destination(request)) if request.auth else self.show(request, typed=typed)
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
@@ -155,20 +159,34 @@ def _trade(request: HttpRequest, trip: RoundTrip) -> TokenPair:
 
 
 class SignOutPage(EntrancePage):
-    """End the sign-in of this browser, on the server too, whatever copies of its cookie there are."""
+    """End the sign-in of this browser, on the server too, whatever copies of its cookie there are. One by an identity
+    provider that offers single logout ends there as well.
+    """
 
-    title = "Sign out"
+    template = "dashboard/entrance/signed_out.html"
+    title = "You are signed out here"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return redirect("/")
 
     def carry_out(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        if request.auth is not None:
+        at_the_provider = None
+        if request.auth is not None and began_by_provider(request):
+            at_the_provider = leave(request, "/sign-in", "")
+        elif request.auth is not None:
             sessions.end(request, str(request.auth.credential_id))
         link = entering.find_link(request, INVITATION_PAGE)
         session.end(request)
         if link and request.POST.get("next") == INVITATION_PAGE:
             request.session["links"] = {INVITATION_PAGE: link}
             return redirect(INVITATION_PAGE)
-        messages.success(request, "You are signed out.")
-        return redirect("/sign-in")
+        response = redirect("/sign-in")
+        if at_the_provider:  # by a page: browsers let no form lead to another site (CSP, form-action)
+            request.auth = None
+            response = self.show(request, url=at_the_provider)
+            response["Refresh"] = f"0; url={at_the_provider}"
+        messages.success(request, "You are signed out.")  # for the page where it ends
+        return response
+
+    def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
+        return kwargs

@@ -5,7 +5,7 @@ Secrets are kept as digests; what must be readable again is encrypted. All of th
 
 import hashlib
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, models
@@ -17,6 +17,7 @@ from sso.models.saml import IdentityProvider
 LOGIN_CODE_LIFETIME = timedelta(seconds=60)
 SECOND_FACTOR_PATIENCE = timedelta(minutes=5)  # in which a login code is followed by another for the next try
 STATE_LIFETIME = timedelta(minutes=10)
+UNASKED_LIFETIME = timedelta(minutes=5)  # in which a person says whether they want to be who they were signed in as
 NONCE_LIFETIME = timedelta(minutes=10)
 TEST_LIFETIME = timedelta(minutes=10)
 RECOVERY_LIFETIME = timedelta(hours=1)
@@ -33,12 +34,16 @@ class OneTimeManager(models.Manager["OneTimeRow"]):
         """Return a new secret of 256 bits, whose row has these fields, and sweep out some expired rows."""
         raw = secrets.token_urlsafe(32)
         sweep(self.model)
-        self.create(digest=digest(raw), expires_at=timezone.now() + self.model.lifetime, **fields)
+        self.create(**{"digest": digest(raw), "expires_at": timezone.now() + self.model.lifetime, **fields})
         return raw
 
     def is_open(self, raw: str) -> bool:
         """Return whether there is an unexpired row of a secret; `consume` is what decides."""
         return self.filter(digest=digest(raw), expires_at__gt=timezone.now()).exists()
+
+    def find(self, raw: str) -> Any:
+        """Return the unexpired row of a secret, or None, and leave it there; `consume` is what decides."""
+        return self.filter(digest=digest(raw), expires_at__gt=timezone.now()).first()
 
     def consume(self, raw: str) -> Any:
         """Return the unexpired row of a secret, or None. The row is gone from the database on every path.
@@ -117,6 +122,7 @@ class LoginCode(OneTimeRow):
     name_id_format = models.CharField(max_length=200, blank=True)
     session_index = models.CharField(max_length=500, blank=True)
     session_ends_at = models.DateTimeField(null=True)
+    logged_in_at = models.DateTimeField(null=True)  # at the provider
 
 
 class SamlRequest(OneTimeRow):
@@ -124,7 +130,6 @@ class SamlRequest(OneTimeRow):
 
     class Intent(models.TextChoices):
         CLIENT = "client"  # ends in a login code, for whoever holds the verifier of `code_challenge`
-        BROWSER = "browser"  # ends in the refresh cookie, in the browser that began
         TEST = "test"  # signs nobody in; an owner looks at the checks
 
     lifetime = STATE_LIFETIME
@@ -134,6 +139,12 @@ class SamlRequest(OneTimeRow):
     next = models.CharField(max_length=500, blank=True)
     code_challenge = models.CharField(max_length=43, blank=True)  # the client's own, S256, for its login code
     client_state = models.CharField(max_length=500, blank=True)
+    force_login = models.BooleanField(default=False)  # although the person may have a session at the provider
+
+    @property
+    def login_after(self) -> datetime | None:
+        """The moment before which no login counts, where the request has forced one."""
+        return self.expires_at - self.lifetime if self.force_login else None
 
 
 class SamlLogout(OneTimeRow):

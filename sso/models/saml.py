@@ -107,6 +107,9 @@ class SamlSession(models.Model):
     name_id = models.CharField(max_length=254)
     name_id_format = models.CharField(max_length=200, blank=True)
     session_index = models.CharField(max_length=500, blank=True)
+    logged_in_at = models.DateTimeField(
+        null=True
+    )  # at the provider (AuthnInstant): how old the proof of who is there is
 
     class Meta:
         indexes = [models.Index(fields=["provider", "name_id"], name="saml_sessions_of_a_person")]

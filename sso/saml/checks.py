@@ -19,12 +19,14 @@ from sso.saml.verdict import Check
 SKEW = timedelta(seconds=120)  # how far two clocks may be apart
 MAX_CONFIRMATION = timedelta(hours=1)  # from now to the end of the confirmation; Entra ID gives an hour
 MAX_CONDITIONS = timedelta(minutes=70)  # from the beginning of the conditions to their end; Entra ID: 65 minutes
+MAX_LOGIN_AGE = timedelta(seconds=60)  # how long before our request a login may be that it has forced
 MAX_NAME_ID = 254
 MAX_SHOWN = 200
 
 BEARER = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
 TRANSIENT = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient"
 ENCRYPTED = "urn:oasis:names:tc:SAML:2.0:nameid-format:encrypted"
+UNSPECIFIED = "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified"
 SUCCESS = "urn:oasis:names:tc:SAML:2.0:status:Success"
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", re.ASCII)
@@ -38,6 +40,7 @@ class Answer:
     assertion: Any
     provider: IdentityProvider
     request_id: str | None
+    login_after: datetime | None  # when the request was made that has forced a login; None: any login will do
     now: datetime
 
     @property
@@ -63,9 +66,27 @@ class Answer:
 
 
 def shown(*claimed: str | None) -> str:
-    """Return claimed values as an owner may see them: without control characters, no longer than MAX_SHOWN."""
-    texts = ["nothing" if one is None else "".join(c for c in one if c.isprintable()) or "empty" for one in claimed]
+    """Return claimed values as an owner may see them: whole and harmless, no longer than MAX_SHOWN."""
+    texts = ["nothing" if one is None else visible(one[: MAX_SHOWN + 1]) or "empty" for one in claimed]
     return ", ".join(dict.fromkeys(texts))[:MAX_SHOWN]
+
+
+def visible(text: str) -> str:
+    """Return a text whose characters that do not print are named: what differs by one must not look the same."""
+    return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in text)
+
+
+def shifted(time: datetime, by: timedelta) -> datetime:
+    """Return a moment earlier or later, or the first or last there is: providers write the year 9999 for "never"."""
+    try:
+        return time + by
+    except OverflowError:
+        return (datetime.max if by > timedelta(0) else datetime.min).replace(tzinfo=UTC)
+
+
+def spelt(time: datetime) -> str:
+    """Return a moment in UTC as SAML core 1.3.3 spells it."""
+    return time.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def read_time(text: str | None) -> datetime | None:
@@ -170,13 +191,20 @@ def clock(answer: Answer) -> Check:
 
 
 def authn_statement(answer: Answer) -> Check:
-    """SAML profiles 4.1.4.2: one statement says that the subject signed in, at a moment that has been."""
+    """SAML profiles 4.1.4.2: one statement says that the subject signed in, at a moment that has been; and where the
+    request has forced a login (core 3.4.1, ForceAuthn), not before that.
+    """
     statements = answer.assertion.findall("saml:AuthnStatement", NS)
     given = [statement.get("AuthnInstant") for statement in statements]
     times = [read_time(text) for text in given]
     holds = len(times) == 1 and times[0] is not None and times[0] <= answer.now + SKEW
+    expected = "one, not ahead of our clock"
+    if answer.login_after is not None:
+        holds = holds and times[0] is not None and times[0] >= answer.login_after - MAX_LOGIN_AGE
+        since = round((answer.login_after - MAX_LOGIN_AGE - answer.now).total_seconds())
+        expected = f"one, of the login that was asked for: from {since:+d} s on, not ahead of our clock"
     received = f"{len(times)} statements" if len(times) != 1 else _offsets(answer.now, *given)
-    return Check("authn_statement", holds, "one, not ahead of our clock", received)
+    return Check("authn_statement", holds, expected, received)
 
 
 def session(answer: Answer) -> Check:

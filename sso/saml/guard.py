@@ -135,6 +135,10 @@ class Refused(Exception):
     """A document that is not looked at any further. Of what it says only the name of an element may be in the text."""
 
 
+class ForbiddenAlgorithm(Refused):
+    """A signature that would prove nothing, such as one over SHA-1."""
+
+
 def decode(encoded: str) -> bytes:
     """Return the bytes of a posted message. Lines may be broken, as in MIME; raises Refused for any other oddity."""
     if len(encoded) > MAX_ENCODED:
@@ -293,9 +297,9 @@ def _refuse_odd_signature(signature: Any) -> None:
     if info.find("ds:CanonicalizationMethod", NS).get("Algorithm") != EXCLUSIVE_C14N:
         raise Refused("another canonicalization than the exclusive one")
     if info.find("ds:SignatureMethod", NS).get("Algorithm") not in SIGNATURE_METHODS:
-        raise Refused("another signature algorithm than RSA or ECDSA with SHA-256, SHA-384 or SHA-512")
+        raise ForbiddenAlgorithm("another signature algorithm than RSA or ECDSA with SHA-256, SHA-384 or SHA-512")
     if reference.find("ds:DigestMethod", NS).get("Algorithm") not in DIGEST_METHODS:
-        raise Refused("another digest than SHA-256, SHA-384 or SHA-512")
+        raise ForbiddenAlgorithm("another digest than SHA-256, SHA-384 or SHA-512")
     for value in (signature.find("ds:SignatureValue", NS), reference.find("ds:DigestValue", NS)):
         strict_base64("".join((value.text or "").split()))
     if signature.xpath("ds:KeyInfo/xenc:EncryptedKey", namespaces=NS):

@@ -20,7 +20,7 @@ from onelogin.saml2.utils import OneLogin_Saml2_Utils
 from sso.models import IdentityProvider, SamlSession
 from sso.saml import service_provider
 from sso.saml.certificates import fingerprints
-from sso.saml.checks import MAX_NAME_ID, SKEW, SUCCESS, read_time, shown
+from sso.saml.checks import MAX_NAME_ID, SKEW, SUCCESS, UNSPECIFIED, read_time, shifted, shown, spelt
 from sso.saml.guard import NS, SAML, SAMLP, SIGNATURE_METHODS, inspect_logout, parse
 from sso.saml.keys import get_key_pair
 from sso.saml.redirect import RedirectMessage, read_redirect, redirect_url
@@ -61,6 +61,13 @@ class LogoutMessage:
     @property
     def name_id(self) -> str:
         return str(self.root.findtext("saml:NameID", "", NS))
+
+    @property
+    def name_id_format(self) -> str:
+        """Empty where it says none that tells anything: then the name alone counts, and rather more sign-ins end."""
+        element = self.root.find("saml:NameID", NS)
+        given = "" if element is None else element.get("Format", "")
+        return "" if given == UNSPECIFIED else str(given)
 
     @property
     def session_indexes(self) -> list[str]:
@@ -169,7 +176,7 @@ def _shifted(root: Any) -> Any:
     """Return a copy that ends later by SKEW: python3-saml has no tolerance for clocks here."""
     copy, time = deepcopy(root), read_time(root.get("NotOnOrAfter"))
     if time is not None:
-        copy.set("NotOnOrAfter", _instant(time + SKEW))
+        copy.set("NotOnOrAfter", spelt(shifted(time, SKEW)))
     return copy
 
 
@@ -187,7 +194,7 @@ def logout_request_url(session: SamlSession, request_id: str) -> str:
     """
     provider = session.provider
     root = _message("LogoutRequest", provider, request_id)
-    root.set("NotOnOrAfter", _instant(timezone.now() + LIFETIME))
+    root.set("NotOnOrAfter", spelt(timezone.now() + LIFETIME))
     name_id = etree.SubElement(root, f"{{{SAML}}}NameID")
     name_id.text = session.name_id
     if session.name_id_format:
@@ -214,13 +221,9 @@ def _message(kind: str, provider: IdentityProvider, message_id: str) -> Any:
     head = {
         "ID": message_id,
         "Version": "2.0",
-        "IssueInstant": _instant(timezone.now()),
+        "IssueInstant": spelt(timezone.now()),
         "Destination": provider.slo_url,
     }
     root = etree.Element(f"{{{SAMLP}}}{kind}", head, nsmap={"samlp": SAMLP, "saml": SAML})
     etree.SubElement(root, f"{{{SAML}}}Issuer").text = service_provider.entity_id(provider.workspace)
     return root
-
-
-def _instant(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -4,7 +4,7 @@ asks (sso/saml_sign_in.py).
 
 from copy import deepcopy
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -13,9 +13,9 @@ from onelogin.saml2.settings import OneLogin_Saml2_Settings
 
 from sso.models import IdentityProvider
 from sso.saml import checks, signature
-from sso.saml.checks import SKEW, Answer, read_time, shown
+from sso.saml.checks import SKEW, UNSPECIFIED, Answer, read_time, shifted, shown, spelt
 from sso.saml.decryption import decrypted
-from sso.saml.guard import NS, Refused, decode, inspect, parse
+from sso.saml.guard import NS, ForbiddenAlgorithm, Refused, decode, inspect, parse
 from sso.saml.keys import get_key_pair
 from sso.saml.service_provider import acs_url
 from sso.saml.settings import place, settings_for
@@ -24,6 +24,7 @@ from sso.saml.verdict import Assertion, Check, Verdict
 
 WELL_FORMED = "base64 of XML in UTF-8, at most 256 kB"
 WELL_BUILT = "a Response with one assertion, each element in its place"
+STRONG = "RSA or ECDSA with SHA-256, SHA-384 or SHA-512"
 MAX_CLAIMED = 1024
 
 
@@ -46,16 +47,19 @@ def unverified_names(encoded: str) -> Names:
     return Names(claimed[0][:MAX_CLAIMED], issuer[:MAX_CLAIMED])
 
 
-def judge(encoded: str, provider: IdentityProvider, request_id: str | None) -> Verdict:
+def judge(
+    encoded: str, provider: IdentityProvider, request_id: str | None, login_after: datetime | None = None
+) -> Verdict:
     """Return every check of a posted SAMLResponse, and what it says where all of them passed.
 
     `request_id` is the AuthnRequest's ID as it was sent, underscore included; None where the provider began, and then
-    nothing may claim to be an answer. Never raises for what a document says, and writes nothing of it anywhere.
+    nothing may claim to be an answer. `login_after` is when it was made, where it has forced a login. Never raises for
+    what a document says, and writes nothing of it anywhere.
     """
     made: list[Check] = []
     try:
         root = _read(encoded, made)
-        answer, clear = _open(root, provider, request_id, made)
+        answer, clear = _open(root, provider, made, request_id, login_after)
     except Refused:
         return Verdict(made)
     made += checks.all_of(answer)
@@ -79,6 +83,9 @@ def _read(encoded: str, made: list[Check]) -> Any:
             and root.find("saml:EncryptedAssertion", NS) is None
         ):
             raise Refused("no assertion")
+    except ForbiddenAlgorithm as reason:
+        made.append(Check("signature", False, STRONG, shown(str(reason))))
+        raise
     except Refused as reason:
         made.append(Check(name, False, expected, shown(str(reason))))
         if name == "structure":
@@ -90,7 +97,9 @@ def _read(encoded: str, made: list[Check]) -> Any:
     return root
 
 
-def _open(root: Any, provider: IdentityProvider, request_id: str | None, made: list[Check]) -> tuple[Answer, Any]:
+def _open(
+    root: Any, provider: IdentityProvider, made: list[Check], request_id: str | None, login_after: datetime | None
+) -> tuple[Answer, Any]:
     """Return response and assertion as the signatures cover them, where one does not hold as they are claimed; and the
     document with the assertion in the clear.
 
@@ -121,7 +130,8 @@ def _open(root: Any, provider: IdentityProvider, request_id: str | None, made: l
     made.append(signature.check([root, plain], holds, certificates))
     if assertion is None:
         assertion = plain if response is None or is_encrypted else response.find("saml:Assertion", NS)
-    return Answer(root if response is None else response, assertion, provider, request_id, timezone.now()), clear
+    said = root if response is None else response
+    return Answer(said, assertion, provider, request_id, login_after, timezone.now()), clear
 
 
 def _decrypt(root: Any, provider: IdentityProvider, made: list[Check]) -> Any:
@@ -165,7 +175,7 @@ def _shifted(confirmation: Any) -> Any:
         for name, shift in (("NotBefore", -SKEW), ("NotOnOrAfter", SKEW)):
             time = read_time(data.get(name))
             if time is not None:
-                data.set(name, (time + shift).strftime("%Y-%m-%dT%H:%M:%SZ"))
+                data.set(name, spelt(shifted(time, shift)))
     return copy
 
 
@@ -186,14 +196,17 @@ def _second_opinion(encoded: str, answer: Answer, clear: Any) -> Check:
 def _assertion(answer: Answer) -> Assertion:
     """Return what an assertion says, after every check of it has passed."""
     statement = answer.assertion.find("saml:AuthnStatement", NS)
+    qualifier = answer.name_id.get("NameQualifier", "")
     ends = [read_time(element.get("NotOnOrAfter")) for element in (answer.conditions, answer.confirmation)]
     return Assertion(
         id=answer.assertion.get("ID"),
         name_id=answer.name_id.text,
-        name_id_format=answer.name_id.get("Format", ""),
+        name_id_format=answer.name_id.get("Format", UNSPECIFIED),
+        name_qualifier="" if qualifier == answer.provider.entity_id else qualifier,
         session_index=statement.get("SessionIndex", ""),
         attributes=_attributes(answer.assertion),
         in_response_to=answer.request_id or "",
+        logged_in_at=read_time(statement.get("AuthnInstant")) or answer.now,
         # A second longer than it could pass, for the parts of seconds that are not read.
         expires_at=min(end for end in ends if end is not None) + SKEW + timedelta(seconds=1),
         session_ends_at=read_time(statement.get("SessionNotOnOrAfter")),

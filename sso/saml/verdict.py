@@ -20,10 +20,12 @@ class Assertion:
 
     id: str
     name_id: str
-    name_id_format: str
+    name_id_format: str  # "unspecified" where it says none (SAML core 2.2.2)
+    name_qualifier: str  # empty where it is the provider's own, which is meant where it says none (core 8.3.7)
     session_index: str
     attributes: dict[str, list[str]]
     in_response_to: str  # empty where the provider began
+    logged_in_at: datetime  # at the provider (AuthnInstant)
     expires_at: datetime  # when it is of no use to anybody any more: NotOnOrAfter and the skew
     session_ends_at: datetime | None = None  # SessionNotOnOrAfter
 
@@ -34,6 +36,11 @@ class Verdict:
 
     checks: list[Check] = field(default_factory=list)
     assertion: Assertion | None = None
+
+    @property
+    def is_signed(self) -> bool:
+        """Return whether the provider has signed it. Anybody can send what is not, at any time."""
+        return any(check.name == "signature" and check.passed for check in self.checks)
 
     @property
     def failed_check(self) -> str:

@@ -4,11 +4,10 @@ from dataclasses import asdict
 from typing import ClassVar
 
 from django.http import HttpResponse
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import cookies
 from accounts.principal import Client
 from accounts.throttles import DETECT_BY_ADDRESS, SAML_ANSWER_BY_ADDRESS, SAML_START_BY_ADDRESS, charged_by_address
 from spatialflow.api import PublicAPIView
@@ -27,6 +26,8 @@ from sso.serializers.saml import (
 )
 
 TO_THE_PROVIDER = OpenApiResponse(description="To the identity provider.")
+# What is missing is refused where it is used, with a sentence of its own.
+NEEDED = [OpenApiParameter(name, required=name != "code_challenge_method") for name in StartSerializer().fields]
 ERRORS = {400: ErrorSerializer, 403: ErrorSerializer, 404: ErrorSerializer}
 
 
@@ -44,11 +45,14 @@ class DetectMethodView(PublicAPIView):
 
 
 class InitiateView(PublicAPIView):
-    """Begin a sign-in: 302 to the workspace's identity provider, and a cookie that binds its answer to this browser.
+    """Begin a sign-in with a challenge: 302 to the workspace's identity provider, and a cookie that binds its answer to
+    this browser. It ends in a login code at `next`.
 
-    With a challenge it ends in a login code at `next`, else with the refresh cookie there. `test` begins an owner's
-    test of the connection.
+    Without a challenge 302 to the dashboard, which begins it and ends at `next`, a page of this service. `test` begins
+    an owner's test of the connection. What is refused is a page for whoever asks for text/html.
     """
+
+    answers_in_pages = True
 
     throttle_classes: ClassVar[list[type]] = []
 
@@ -59,7 +63,7 @@ class InitiateView(PublicAPIView):
         with charged_by_address(SAML_START_BY_ADDRESS, request):
             query = InitiateSerializer(data=read_fields(request.META["QUERY_STRING"].encode("latin-1")))
             query.is_valid(raise_exception=True)
-        browser = binding.browser_secret(request) or binding.new_browser_secret()
+        browser = binding.secret_to_begin_with(request)
         return _sent_away(begin(workspace_slug, Wish(**query.validated_data), browser), browser)
 
 
@@ -68,23 +72,28 @@ class StartView(PublicAPIView):
     the app, with `code` and `state`, or with `error`, `reference` and `state`.
     """
 
+    answers_in_pages = True
+
     throttle_classes: ClassVar[list[type]] = []
 
-    @extend_schema(operation_id="sso_start", parameters=[StartSerializer], responses={302: TO_THE_PROVIDER, **ERRORS})
+    @extend_schema(operation_id="sso_start", parameters=NEEDED, responses={302: TO_THE_PROVIDER, **ERRORS})
     def get(self, request: Request) -> HttpResponse:
         with charged_by_address(SAML_START_BY_ADDRESS, request):
             query = StartSerializer(data=read_fields(request.META["QUERY_STRING"].encode("latin-1")))
             query.is_valid(raise_exception=True)
         wanted = dict(query.validated_data)
         slug, deeplink = wanted.pop("workspace_slug"), wanted.pop("return")
-        browser = binding.browser_secret(request) or binding.new_browser_secret()
+        browser = binding.secret_to_begin_with(request)
         return _sent_away(begin_in_app(slug, Wish(next=deeplink, **wanted), browser), browser)
 
 
 class AcsView(PublicAPIView):
     """Where an identity provider has the browser post its answer (assertion consumer service): 302 to where the sign-in
-    began, 400 where none of this browser is known.
+    began, or to a page that asks where it was not begun here; 400 where none of this browser is known, as a page for
+    whoever asks for text/html.
     """
+
+    answers_in_pages = True
 
     throttle_classes: ClassVar[list[type]] = []
     parser_classes: ClassVar[list[type]] = [FormParser]
@@ -103,8 +112,8 @@ class AcsView(PublicAPIView):
             form = request.data
         arrival = finish(workspace_slug, form, binding.browser_secret(request), Client.of(request))
         response = HttpResponse(status=302, headers={"Location": arrival.location})
-        if arrival.pair is not None:
-            cookies.set_refresh_cookie(response, arrival.pair)
+        if arrival.verifier:
+            binding.keep_verifier(response, arrival.verifier)
         return response
 
 

@@ -45,8 +45,11 @@ class LeaveView(WorkspaceAPIView):
 
 class SingleLogoutView(PublicAPIView):
     """Where an identity provider sends a browser with its LogoutRequest, or its answer to ours (single logout service,
-    HTTP-Redirect): 302 back to the provider or to where our logout was to end, 400 for whatever is not signed by it.
+    HTTP-Redirect): 302 back to the provider or to where our logout was to end, 400 for whatever is not signed by it, as
+    a page for whoever asks for text/html.
     """
+
+    answers_in_pages = True
 
     throttle_classes: ClassVar[list[type]] = []
 

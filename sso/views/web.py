@@ -76,7 +76,7 @@ class AuthorizeView(PublicAPIView):
         with charged_by_address(OAUTH_START_BY_ADDRESS, request):
             query = AuthorizeSerializer(data=read_fields(request.META["QUERY_STRING"].encode("latin-1")))
             query.is_valid(raise_exception=True)
-        browser = binding.browser_secret(request) or binding.new_browser_secret()
+        browser = binding.secret_to_begin_with(request)
         response = Response({"authorization_url": begin(provider, Wish(**query.validated_data), browser)})
         binding.bind(response, browser)
         # Without it a browser drops the cookie of a cross-origin answer; which origins may read it, CORS says.
@@ -98,6 +98,7 @@ class CallbackView(PublicAPIView):
     Google comes by GET. Apple posts a form across sites, and its refusals may come by GET.
     """
 
+    answers_in_pages = True
     throttle_classes: ClassVar[list[type]] = []
     parser_classes: ClassVar[list[type]] = [FormParser]
 

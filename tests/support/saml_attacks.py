@@ -490,6 +490,19 @@ add(
 )
 add(
     "signature",
+    "signature",
+    hmac_with_the_certificate=with_hmac,
+    rsa_sha1={"signature_method": "RSA_SHA1"},
+    sha1_digest={"digest_method": "SHA1"},
+    sha1_on_response={"signature_method": "RSA_SHA1", "digest_method": "SHA1", "sign": "response"},
+    sha1_on_one_of_both=bent(
+        tampered("ds:Signature/ds:SignedInfo/ds:SignatureMethod", Algorithm=f"{NS['ds']}rsa-sha1"), sign="both"
+    ),
+    md5=bent(tampered(f"{INFO}/ds:SignatureMethod", Algorithm="http://www.w3.org/2001/04/xmldsig-more#rsa-md5")),
+    no_algorithm=bent(tampered(f"{INFO}/ds:SignatureMethod", Algorithm="")),
+)
+add(
+    "signature",
     "structure",
     value_empty=bent(tampered(f"{SIGNATURE}/ds:SignatureValue", "")),
     value_blank=bent(tampered(f"{SIGNATURE}/ds:SignatureValue", " \n ")),
@@ -504,15 +517,6 @@ add(
     digest_twice=bent(repeated(f"{REFERENCE}/ds:DigestValue")),
     digest_elsewhere=bent(digest_in_object),
     key_value=bent(with_key_value, key="stranger", name_id=VICTIM),
-    hmac_with_the_certificate=with_hmac,
-    rsa_sha1={"signature_method": "RSA_SHA1"},
-    sha1_digest={"digest_method": "SHA1"},
-    sha1_on_response={"signature_method": "RSA_SHA1", "digest_method": "SHA1", "sign": "response"},
-    sha1_on_one_of_both=bent(
-        tampered("ds:Signature/ds:SignedInfo/ds:SignatureMethod", Algorithm=f"{NS['ds']}rsa-sha1"), sign="both"
-    ),
-    md5=bent(tampered(f"{INFO}/ds:SignatureMethod", Algorithm="http://www.w3.org/2001/04/xmldsig-more#rsa-md5")),
-    no_algorithm=bent(tampered(f"{INFO}/ds:SignatureMethod", Algorithm="")),
     hmac_output_length=bent(grown(f"{INFO}/ds:SignatureMethod", f"{DS}HMACOutputLength", "0")),
     object_in_signature=bent(grown(SIGNATURE, f"{DS}Object", "x")),
     manifest_in_signature=bent(grown(SIGNATURE, f"{DS}Manifest")),
