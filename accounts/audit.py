@@ -86,6 +86,9 @@ class Action(StrEnum):
     DOMAIN_PROVEN = "domain.proven"
     DOMAIN_PROOF_LOST = "domain.proof_lost"
     DOMAIN_SUSPENDED = "domain.suspended"
+    GEOFENCES_BULK_CREATED = "geofence.bulk_created"
+    GEOFENCES_IMPORTED = "geofence.imported"
+    GEOFENCES_EXPORTED = "geofence.exported"
 
 
 class Person(NamedTuple):

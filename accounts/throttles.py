@@ -92,6 +92,12 @@ RECOVERY_BY_ADDRESS = Limit("sso-recovery-ip", "10/h")
 RECOVERY_BY_EMAIL = Limit("sso-recovery-email", "3/h")
 RECOVERY_LINK_BY_ADDRESS = Limit("sso-recovery-link-ip", "20/h")
 
+# Bulk creation and imports of geofences, as published for the former: 10 an hour by one sign-in, 60 by one API key.
+BULK_BY_SIGN_IN = Limit("geofences-bulk-sign-in", "10/h")
+BULK_BY_KEY = Limit("geofences-bulk-key", "60/h")
+IMPORTS_BY_SIGN_IN = Limit("geofences-import-sign-in", "10/h")
+IMPORTS_BY_KEY = Limit("geofences-import-key", "60/h")
+
 # 100 requests an hour from one address without a credential that holds.
 ANONYMOUS = Limit("anonymous", "100/h")
 
@@ -108,6 +114,12 @@ def charge_email(limit: Limit, request: Request, typed_email: str) -> None:
     except ValidationError:
         identity = fold(typed_email)
     limit.charge(request, identity)
+
+
+def charge_caller(request: Request, *, sign_in: Limit, key: Limit) -> None:
+    """Charge the caller's sign-in or API key by the limit for its kind. Raises `Throttled`."""
+    limit = key if request.auth.credential == "api_key" else sign_in
+    limit.charge(request, str(request.auth.credential_id))
 
 
 class GeneralThrottle:

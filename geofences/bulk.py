@@ -10,7 +10,7 @@ import time
 import uuid
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from django.db.models import F, QuerySet
 from django.db.models.functions import MD5
@@ -25,9 +25,6 @@ from spatialflow.errors import Conflict, PayloadTooLarge
 MAX_ITEMS = 500
 DEFAULT_BUFFER_METERS = 100
 MAX_NAME = 100
-
-# The trail keeps actions as text; the list in accounts/audit.py knows those of accounts.
-BULK_CREATED = cast(Action, "geofence.bulk_created")
 
 Strategy = Literal["skip", "override", "fail"]
 
@@ -124,7 +121,7 @@ def create_and_record(request: Request, items: list[Item], strategy: Strategy) -
     counted = Counter(result["status"] for result in results)
     record_for(
         request,
-        BULK_CREATED,
+        Action.GEOFENCES_BULK_CREATED,
         f"Created {counted['created']} of {len(items)} geofences in bulk.",
         resource=("workspace", request.auth.workspace_id),
         changes={

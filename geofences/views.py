@@ -9,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.throttles import BULK_BY_KEY, BULK_BY_SIGN_IN, charge_caller
 from geofences.bulk import create_and_record
 from geofences.bulk_serializers import BulkCreateSerializer, read_bulk_request
 from geofences.listings import list_group, list_groups, list_tags, summarize_active
@@ -39,7 +40,6 @@ from geofences.serializers import (
     read_group_page,
     read_page_query,
 )
-from geofences.throttles import charge_bulk
 from geofences.writes import create_geofence, delete_geofence, set_archived, set_group, tag_key, update_geofence
 from spatialflow.api import HealthSerializer, PublicAPIView, RawJSONResponse, WorkspaceAPIView, read_id
 from spatialflow.errors import ErrorSerializer, NotFound
@@ -230,7 +230,7 @@ class BulkView(WorkspaceAPIView):
         responses={201: BulkAnswer, 409: ErrorSerializer, 413: ErrorSerializer},
     )
     def post(self, request: Request) -> Response:
-        charge_bulk(request)
+        charge_caller(request, sign_in=BULK_BY_SIGN_IN, key=BULK_BY_KEY)
         items, strategy = read_bulk_request(request.auth.workspace_id, request.auth.user_id, request.data)
         return Response({"results": create_and_record(request, items, strategy)}, status=201)
 

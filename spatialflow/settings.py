@@ -220,6 +220,8 @@ SSO_ALLOW_DEV_SCHEME = env.bool("SSO_ALLOW_DEV_SCHEME", False)
 # --- Limits: requests an hour and credential, by the workspace's plan; what stands in accounts/throttles.py are the
 # fixed ones.
 PLAN_LIMITS = {"free": 1_000, "pro": 2_000, "team": 5_000, "business": 10_000, "enterprise": 20_000}
+# The most features of one import.
+PLAN_IMPORT_FEATURES = {"free": 10_000, "pro": 50_000, "team": 100_000, "business": 250_000, "enterprise": 1_000_000}
 SIGNUP_IS_OPEN = env.bool("SIGNUP_IS_OPEN", True)
 MAX_API_KEYS_PER_WORKSPACE = env.int("MAX_API_KEYS_PER_WORKSPACE", 200, minimum=1, maximum=100_000)
 

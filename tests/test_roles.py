@@ -114,6 +114,7 @@ WHO_MAY: dict[tuple[str, ...], str] = {
         GET geofences
         GET geofences/<geofence_id>
         GET geofences/active-summary
+        GET geofences/export
         GET geofences/groups
         GET geofences/groups/<group_id>/geofences
         POST geofences/groups/<group_id>/test-point
@@ -128,6 +129,7 @@ WHO_MAY: dict[tuple[str, ...], str] = {
         POST geofences/<geofence_id>/unarchive
         PUT geofences/<geofence_id>/group
         POST geofences/bulk
+        POST geofences/import
     """,
     (KEY,): """
         GET account/api-keys/current

@@ -1,0 +1,133 @@
+"""From a feature of a file to the columns of a fence, and from a fence to what a file says about it.
+
+A feature's properties with the names of a fence's members are those members; all others become its metadata. What is
+derived or given by this service (id, times, group id) is neither written nor read.
+"""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from rest_framework import serializers
+
+from geofences.files.stream import Feature
+from geofences.geometry import GeometryError, read_position
+from geofences.serializers import (
+    GeofenceSerializer,
+    GeometryField,
+    OptionalTextField,
+    TextField,
+    TrueOrFalseField,
+)
+from geofences.writes import columns_of
+from spatialflow.errors import validation_response
+
+SOURCES = ("draw", "address")
+# What a fence has unless it is said; a file leaves it out.
+DEFAULTS: dict[str, Any] = {
+    "description": None,
+    "webhook_url": None,
+    "webhook_events": [],
+    "metadata": {},
+    "group_name": None,
+    "tags": [],
+    "source": "draw",
+    "address": None,
+    "point": None,
+    "buffer_meters": None,
+    "is_active": True,
+    "archived": False,
+}
+NO_NAME = "name: the feature has no name; say with name_property which of its properties holds one."
+NO_RADIUS = "geometry: a point needs radius_meters, among the feature's properties or in the query, to be a circle."
+
+
+class FeatureRefused(Exception):
+    """No fence can come of a feature; the text is the reason."""
+
+
+class PointField(serializers.Field):
+    """Where an address lies, [longitude, latitude]."""
+
+    def to_internal_value(self, data: Any) -> list[float]:
+        try:
+            return list(read_position(data, "position")[:2])
+        except GeometryError as error:
+            raise serializers.ValidationError(str(error)) from None
+
+
+class FeatureSerializer(GeofenceSerializer):
+    """The members of a fence that a file may hold."""
+
+    name = TextField(max_length=100)
+    geometry = GeometryField(error_messages={"null": "the feature has no geometry."})
+    source = serializers.ChoiceField(SOURCES, default="draw")
+    address = OptionalTextField(max_length=1000)
+    point = PointField(required=False, allow_null=True)
+    is_active = TrueOrFalseField(default=True)
+    archived = TrueOrFalseField(default=False)
+
+
+MEMBERS = FeatureSerializer().fields.keys() - {"geometry", "name"}
+
+
+@dataclass(frozen=True)
+class FeatureReader:
+    """Reads the features of one file for one workspace. `radius_meters` makes circles of points that name none."""
+
+    workspace_id: uuid.UUID
+    name_property: str = "name"
+    radius_meters: float | None = None
+    serializer: serializers.Serializer = FeatureSerializer()  # one for all: making one takes longer than using it
+
+    def columns(self, feature: Feature) -> dict[str, Any]:
+        """Return the columns of the fence that a feature describes. Raises FeatureRefused."""
+        if feature.problem:
+            raise FeatureRefused(feature.problem)
+        try:
+            fields = self.serializer.run_validation(self._members(feature))
+        except serializers.ValidationError as error:
+            raise FeatureRefused(validation_response(error.detail).data["detail"]) from None
+        longitude, latitude = fields.pop("point", None) or (None, None)
+        columns = columns_of(self.workspace_id, {**fields, "lng": longitude, "lat": latitude})
+        return columns | {"archived": fields["archived"]}
+
+    def _members(self, feature: Feature) -> dict[str, Any]:
+        """Return what the serializer reads. Raises FeatureRefused."""
+        properties = dict(feature.properties)
+        name = properties.pop(self.name_property, None)
+        if isinstance(name, int | float) and not isinstance(name, bool):
+            name = str(name)
+        if name is None:
+            raise FeatureRefused(NO_NAME)
+        geometry = self._geometry(feature.geometry, properties)
+        said = {key: value for key, value in properties.items() if value is not None}
+        members = {key: value for key, value in said.items() if _is_member(key, value)}
+        others = {key: value for key, value in said.items() if key not in members}
+        given = members.get("metadata", {})
+        if others and isinstance(given, dict):
+            members["metadata"] = {**given, **others}
+        return {**members, "name": name, "geometry": geometry}
+
+    def _geometry(self, geometry: Any, properties: dict[str, Any]) -> Any:
+        """Return the geometry as the API takes it, and take what belongs to it out of the properties."""
+        others = properties.pop("geometry_members", None)
+        if not isinstance(geometry, dict):
+            return geometry
+        if geometry.get("type") == "Point":
+            radius = properties.pop("radius_meters", None) or self.radius_meters
+            if radius is None:
+                raise FeatureRefused(NO_RADIUS)
+            bounds = {"bbox": geometry["bbox"]} if "bbox" in geometry else {}
+            geometry = {"type": "Circle", "center": geometry.get("coordinates"), "radius_meters": radius, **bounds}
+        return {**others, **geometry} if isinstance(others, dict) else geometry
+
+
+def _is_member(key: str, value: Any) -> bool:
+    """Return whether a property is a member of a fence. What other programs call a source is where data comes from."""
+    return key in MEMBERS and (key != "source" or value in SOURCES)
+
+
+def properties_of(fence: dict[str, Any]) -> dict[str, Any]:
+    """Return what a file says about a fence beside its name and geometry: all that is not as it would be anyway."""
+    return {name: fence[name] for name, default in DEFAULTS.items() if fence[name] != default}

@@ -1,0 +1,472 @@
+"""Importing and exporting fences: what each format becomes, what is refused and how, and that an import of an export
+makes the same fences.
+"""
+
+import json
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from accounts.models import AuditEvent
+from geofences.models import Geofence
+from tests.support.cast import Actor
+from tests.support.fences import CIRCLE, MULTI_POLYGON, POLYGON, URL, names, store_fence
+
+IMPORT, EXPORT = f"{URL}/import", f"{URL}/export"
+GEOJSON, KML, GPX = "application/geo+json", "application/vnd.google-earth.kml+xml", "application/gpx+xml"
+SQUARE = [[8.5, 47.3], [8.6, 47.3], [8.6, 47.4], [8.5, 47.4], [8.5, 47.3]]
+
+
+def feature(name: Any = "Yard", geometry: Any = POLYGON, **properties: Any) -> dict[str, Any]:
+    return {"type": "Feature", "geometry": geometry, "properties": {"name": name, **properties}}
+
+
+def collection(*features: Any) -> bytes:
+    return json.dumps({"type": "FeatureCollection", "features": features}).encode()
+
+
+def kml(*placemarks: str) -> bytes:
+    inner = "".join(f"<Placemark>{placemark}</Placemark>" for placemark in placemarks)
+    return f'<kml xmlns="http://www.opengis.net/kml/2.2"><Document><Folder>{inner}</Folder></Document></kml>'.encode()
+
+
+def gpx(inner: str) -> bytes:
+    return f'<gpx version="1.1" creator="t" xmlns="http://www.topografix.com/GPX/1/1">{inner}</gpx>'.encode()
+
+
+def send(client: APIClient, body: bytes, content_type: str = GEOJSON, **query: Any) -> Any:
+    address = IMPORT + ("?" + "&".join(f"{name}={value}" for name, value in query.items()) if query else "")
+    return client.generic("POST", address, body, content_type=content_type)
+
+
+def export(client: APIClient, **query: Any) -> bytes:
+    answer = client.get(EXPORT, query)
+    assert answer.status_code == 200, answer.content
+    return b"".join(answer.streaming_content)
+
+
+def only_fence(actor: Actor) -> dict[str, Any]:
+    (fence,) = actor.client.get(URL).json()["geofences"]
+    return fence
+
+
+def counts(answer: Any) -> tuple[int, int, int, int]:
+    body = answer.json()
+    return tuple(body[name] for name in ("features", "created", "duplicates", "refused"))
+
+
+# --- What becomes of a feature
+
+
+def test_a_geojson_feature_becomes_a_fence_with_all_its_members(alice: Actor) -> None:
+    members = {
+        "description": "North gate",
+        "webhook_url": "https://example.com/hook",
+        "webhook_events": ["enter"],
+        "metadata": {"owner": "Ops"},
+        "group_name": "Depots",
+        "tags": ["North", "north"],
+        "address": "Seestrasse 1",
+        "point": [8.55, 47.35],
+        "buffer_meters": 50,
+        "zone": 7,
+        "source": "survey 2024",
+    }
+
+    answer = send(alice.client, collection(feature("Yard", MULTI_POLYGON, **members)))
+
+    assert answer.status_code == 201, answer.content
+    assert answer.json() == {
+        "format": "geojson",
+        "dry_run": False,
+        "features": 1,
+        "created": 1,
+        "duplicates": 0,
+        "refused": 0,
+        "duplicate_indexes": [],
+        "errors": [],
+        "truncated": False,
+    }
+    fence = only_fence(alice)
+    assert fence["geometry"] == MULTI_POLYGON
+    assert fence["metadata"] == {"owner": "Ops", "zone": 7, "source": "survey 2024"}
+    assert (fence["tags"], fence["group_name"], fence["source"]) == (["North"], "Depots", "draw")
+    kept = ("description", "webhook_url", "webhook_events", "address", "point", "buffer_meters")
+    assert {name: fence[name] for name in kept} == {name: members[name] for name in kept}
+    # It is found where it lies, and its group is the one that the API knows by this name.
+    found = alice.client.post(f"{URL}/test-point", {"lat": 47.33, "lng": 8.58}, format="json").json()
+    assert [match["group_id"] for match in found["matched_geofences"]] == [fence["group_id"]]
+
+
+def test_a_point_with_a_radius_becomes_a_circle(alice: Actor) -> None:
+    point = {"type": "Point", "coordinates": [8.5, 47.3]}
+
+    answer = send(
+        alice.client, collection(feature("own", point, radius_meters=40), feature("given", point)), radius_meters=75
+    )
+
+    assert counts(answer) == (2, 2, 0, 0)
+    circles = {fence["name"]: fence["geometry"] for fence in alice.client.get(URL).json()["geofences"]}
+    assert circles["own"] == {"type": "Circle", "center": [8.5, 47.3], "radius_meters": 40}
+    assert circles["given"]["radius_meters"] == 75
+
+
+def test_kml_placemarks_become_fences(alice: Actor) -> None:
+    ring = (
+        "<LinearRing><coordinates>\n 8.5,47.3,408 8.6,47.3,408\n8.6,47.4,409 8.5,47.3,408 </coordinates></LinearRing>"
+    )
+    hole = "<LinearRing><coordinates>1,1 2,1 2,2 1,1</coordinates></LinearRing>"
+    big = "<LinearRing><coordinates>0,0 10,0 10,10 0,10 0,0</coordinates></LinearRing>"
+    polygon = f"<Polygon><tessellate>1</tessellate><outerBoundaryIs>{ring}</outerBoundaryIs></Polygon>"
+    holed = f"<Polygon><outerBoundaryIs>{big}</outerBoundaryIs><innerBoundaryIs>{hole}</innerBoundaryIs></Polygon>"
+    data = '<ExtendedData><Data name="zone"><value>7</value></Data></ExtendedData>'
+
+    answer = send(
+        alice.client,
+        kml(
+            f"<name>Multi</name><MultiGeometry>{polygon}{holed}</MultiGeometry>",
+            f"<name>Single &amp; plain</name><description><![CDATA[<b>Gate</b>]]></description>{data}{polygon}",
+            "<name>Spot</name><Point><coordinates>8.5,47.3</coordinates></Point>",
+        ),
+        KML,
+        radius_meters=30,
+    )
+
+    assert counts(answer) == (3, 3, 0, 0), answer.content
+    spot, single, multi = alice.client.get(URL).json()["geofences"]
+    assert multi["geometry"] == MULTI_POLYGON | {
+        "coordinates": [
+            [[[8.5, 47.3, 408], [8.6, 47.3, 408], [8.6, 47.4, 409], [8.5, 47.3, 408]]],
+            MULTI_POLYGON["coordinates"][1],
+        ]
+    }
+    assert (single["name"], single["description"], single["metadata"]) == (
+        "Single & plain",
+        "<b>Gate</b>",
+        {"zone": "7"},
+    )
+    assert single["geometry_type"] == "Polygon"
+    assert spot["geometry"] == {"type": "Circle", "center": [8.5, 47.3], "radius_meters": 30}
+
+
+def track(name: str, *segments: list[list[float]]) -> str:
+    def points(ring: list[list[float]]) -> str:
+        return "".join(f'<trkpt lat="{lat}" lon="{lon}"><time>2026-01-01T00:00:00Z</time></trkpt>' for lon, lat in ring)
+
+    inner = "".join(f"<trkseg>{points(ring)}</trkseg>" for ring in segments)
+    return f"<trk><name>{name}</name>{inner}</trk>"
+
+
+def test_gpx_tracks_routes_and_waypoints_become_fences(alice: Actor) -> None:
+    almost_closed = [*SQUARE[:-1], [8.5003, 47.3003]]
+    route = "".join(f'<rtept lat="{lat}" lon="{lon}"/>' for lon, lat in SQUARE)
+
+    answer = send(
+        alice.client,
+        gpx(
+            '<wpt lat="47.3" lon="8.5"><ele>408.5</ele><name>Spot</name></wpt>'
+            f"<rte><name>Route</name>{route}</rte>" + track("Walk", almost_closed) + track("Line", SQUARE[:3])
+        ),
+        GPX,
+        radius_meters=20,
+        on_error="skip",
+    )
+
+    assert counts(answer) == (4, 3, 0, 1), answer.content
+    assert answer.json()["errors"] == [
+        {
+            "index": 3,
+            "name": "Line",
+            "message": "segment 0 ends more than 100 m from where it begins, so it is not the outline of anything.",
+        }
+    ]
+    walk, route_fence, spot = alice.client.get(URL).json()["geofences"]
+    assert route_fence["geometry"] == {"type": "Polygon", "coordinates": [SQUARE]}
+    assert walk["geometry"] == {"type": "Polygon", "coordinates": [[*almost_closed, SQUARE[0]]]}
+    assert spot["geometry"] == {"type": "Circle", "center": [8.5, 47.3, 408.5], "radius_meters": 20}
+
+
+# --- What is refused
+
+
+CHANGED = '<ExtendedData><Data name="spatialflow"><value>{</value></Data></ExtendedData>'
+NO_NUMBER = "<Point><coordinates>8,nan</coordinates></Point>"
+BOWTIE = {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            feature(geometry=BOWTIE),
+            "geometry: ring 0, position 0: the edge that starts here crosses or overlaps another edge, at [0.5, 0.5].",
+        ),
+        (feature(geometry=None), "geometry: the feature has no geometry."),
+        (
+            feature(geometry={"type": "Point", "coordinates": [8, 47]}),
+            "geometry: a point needs radius_meters, among the feature's properties or in the query, to be a circle.",
+        ),
+        (feature(geometry={"type": "Point"}, radius_meters=5), None),
+        (feature(None), "name: the feature has no name; say with name_property which of its properties holds one."),
+        (feature("x" * 101), "name: Ensure this field has no more than 100 characters."),
+        (feature(["x"]), "name: Not a valid string."),
+        (feature(tags="north"), "tags: Must be a list of at most 50 texts of 1 to 64 characters."),
+        (feature(metadata=[1]), "metadata: Must be an object."),
+        (feature(note="x" * 20_000), "metadata: The object is larger than 16 KiB."),
+        (feature(point=[1]), None),
+        (feature(archived="yes"), "archived: Must be true or false."),
+        (feature(note="a\0b"), "the feature is nested too deep or holds a NUL character."),
+        ("feature", 'a feature is an object with the type "Feature".'),
+        (POLYGON, 'a feature is an object with the type "Feature".'),
+        ({"type": "Feature", "properties": [], "geometry": POLYGON}, "properties must be an object or null."),
+    ],
+)
+def test_a_wrong_feature_is_named_and_keeps_no_other_from_being_made(
+    alice: Actor, wrong: Any, message: str | None
+) -> None:
+    body = collection(feature("one"), wrong, feature("three"))
+
+    refused = send(alice.client, body)
+    assert (refused.status_code, refused.json()["error_code"]) == (422, "import_refused")
+    assert not Geofence.objects.exists()
+
+    answer = send(alice.client, body, on_error="skip")
+    assert (answer.status_code, counts(answer)) == (201, (3, 2, 0, 1))
+    assert answer.json()["errors"] == refused.json()["errors"]
+    (error,) = answer.json()["errors"]
+    assert error["index"] == 1
+    assert message is None or error["message"] == message
+    assert names(alice.client.get(URL)) == ["three", "one"]
+
+
+def test_the_refusal_of_a_whole_file_says_what_is_first_wrong(alice: Actor) -> None:
+    refused = send(alice.client, collection(feature(), feature(None), feature(None)))
+
+    assert refused.json()["detail"].startswith(
+        "2 of 3 features are refused, so nothing was created. The first is the one with index 1: name: "
+    )
+    assert counts(refused) == (3, 0, 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "code", "words"),
+    [
+        (b"", GEOJSON, 400, "malformed_file", "body is empty"),
+        (b'{"type": "FeatureCollection", "features": [', GEOJSON, 400, "malformed_file", "premature EOF"),
+        (collection(feature())[:-9], GEOJSON, 400, "malformed_file", "not valid JSON"),
+        (b'{"features": [NaN]}', GEOJSON, 400, "malformed_file", "invalid char"),
+        (b'{"features": [{"a": 123456789012345678901234}]}', GEOJSON, 400, "malformed_file", "integer overflow"),
+        (b'{"features": ["\xff"]}', GEOJSON, 400, "malformed_file", "invalid bytes"),
+        (b"[" * 100_000, GEOJSON, 400, "malformed_file", "deeper than 64"),
+        (b'{"features": [' + b"[" * 3000 + b"]" * 3000 + b"]}", GEOJSON, 400, "malformed_file", "deeper than 64"),
+        (json.dumps(feature()).encode(), GEOJSON, 400, "malformed_file", "no features"),
+        (json.dumps(POLYGON).encode(), GEOJSON, 400, "malformed_file", "no features"),
+        (collection(), GEOJSON, 400, "malformed_file", "no features"),
+        (kml(), KML, 400, "malformed_file", "no features"),
+        (kml("<name>x")[:-30], KML, 400, "malformed_file", "not valid XML"),
+        (collection(feature()), KML, 400, "malformed_file", "not valid XML"),
+        (b"<gpx/>", KML, 400, "malformed_file", "must be 'kml'"),
+        (b"<kml/>", GPX, 400, "malformed_file", "must be 'gpx'"),
+        (b'<!DOCTYPE kml [<!ENTITY a "Yard">]>' + kml("<name>&a;</name>"), KML, 400, "malformed_file", "DOCTYPE"),
+        (b'<!DOCTYPE kml SYSTEM "file:///etc/passwd"><kml/>', KML, 400, "malformed_file", "DOCTYPE"),
+        (kml("<name>&a;</name>"), KML, 400, "malformed_file", "not valid XML"),
+        (kml("<a/>" * 50_001), KML, 422, "feature_too_large", "index 0"),
+        (kml("<name>Yard</name>"), KML, 422, "import_refused", "no geometry"),
+        (kml("<name>Yard</name><LineString/>"), KML, 422, "import_refused", "a LineString"),
+        (kml("<name>Y</name>" + NO_NUMBER), KML, 422, "import_refused", "'nan' is not a number"),
+        (kml("<name>Y</name><Point/>"), KML, 422, "import_refused", "radius_meters"),
+        (kml("<name>Y</name><Polygon/>"), KML, 422, "import_refused", "list of rings"),
+        (kml(f"<name>Y</name>{CHANGED}<Point/>"), KML, 422, "import_refused", "was changed"),
+        (gpx("<trk><name>T</name></trk>"), GPX, 422, "import_refused", "at least one"),
+        (gpx('<wpt lat="x" lon="1"><name>W</name></wpt>'), GPX, 422, "import_refused", "'x' is not a number"),
+        (gpx(track("T", [[8, 91], [9, 47]])), GPX, 422, "import_refused", "latitude"),
+        (collection(feature()), "text/plain", 415, "unsupported_media_type", "?format="),
+        (collection(feature()), "", 415, "unsupported_media_type", "?format="),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_read_is_refused_whole(
+    alice: Actor, body: bytes, content_type: str, status: int, code: str, words: str
+) -> None:
+    refused = send(alice.client, body, content_type)
+
+    assert (refused.status_code, refused.json()["error_code"]) == (status, code), refused.content[:500]
+    assert words in refused.json()["detail"]
+    assert not Geofence.objects.exists()
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/geo+json; charset=utf-8", GEOJSON.upper()])
+def test_geojson_comes_under_its_names(alice: Actor, content_type: str) -> None:
+    assert counts(send(alice.client, b"\xef\xbb\xbf" + collection(feature()), content_type)) == (1, 1, 0, 0)
+
+
+def test_the_querys_word_counts_before_the_content_type(alice: Actor) -> None:
+    assert counts(send(alice.client, collection(feature()), "text/xml", format="geojson")) == (1, 1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"format": "shp"}, "format"),
+        ({"dry_run": "perhaps"}, "dry_run"),
+        ({"on_error": "ignore"}, "on_error"),
+        ({"dedup_strategy": "merge"}, "dedup_strategy"),
+        ({"radius_meters": "0"}, "radius_meters"),
+        ({"radius_meters": "nan"}, "radius_meters"),
+    ],
+)
+def test_a_wrong_query_is_refused(alice: Actor, query: dict[str, str], field: str) -> None:
+    refused = send(alice.client, collection(feature()), **query)
+
+    assert (refused.status_code, list(refused.json()["details"])) == (422, [field])
+    assert not Geofence.objects.exists()
+
+
+def test_another_property_can_hold_the_name(alice: Actor) -> None:
+    assert counts(send(alice.client, collection(feature("old", NAME_1=12)), name_property="NAME_1")) == (1, 1, 0, 0)
+
+    assert (only_fence(alice)["name"], only_fence(alice)["metadata"]) == ("12", {"name": "old"})
+
+
+# --- Duplicates and dry runs
+
+
+def test_skip_leaves_repetitions_out(alice: Actor, mallory: Actor) -> None:
+    store_fence(alice, "stored")
+    store_fence(mallory, "elsewhere")
+    body = collection(
+        feature("stored"),
+        feature("elsewhere"),
+        feature("new"),
+        feature("new"),
+        feature("stored", CIRCLE | {"bbox": None}),
+    )
+
+    answer = send(alice.client, body[:-1] + b', "more": [1]}', on_error="skip")
+
+    assert counts(answer) == (5, 3, 2, 0)
+    assert answer.json()["duplicate_indexes"] == [0, 3]
+    again = send(alice.client, body)
+    assert (again.status_code, counts(again)) == (200, (5, 0, 5, 0))
+
+
+def test_deleted_and_archived_fences_are_no_duplicates_and_have_none(alice: Actor) -> None:
+    store_fence(alice, "stored")
+    alice.client.delete(f"{URL}/{only_fence(alice)['id']}")
+
+    answer = send(
+        alice.client,
+        collection(feature("stored"), feature("stored", archived=True), feature("stored", is_active=False)),
+    )
+
+    assert counts(answer) == (3, 3, 0, 0)
+    assert alice.client.get(URL).json()["total_count"] == 1
+    assert alice.client.get(URL, {"active_only": "false", "include_archived": "true"}).json()["total_count"] == 4
+
+
+def test_override_makes_repetitions_all_the_same(alice: Actor) -> None:
+    body = collection(feature(), feature())
+
+    assert counts(send(alice.client, body, dedup_strategy="override")) == (2, 2, 0, 0)
+    assert counts(send(alice.client, body, dedup_strategy="override")) == (2, 2, 0, 0)
+    assert Geofence.objects.count() == 4
+
+
+def test_fail_refuses_all_before_anything_is_made(alice: Actor) -> None:
+    store_fence(alice, "Yard")
+
+    refused = send(alice.client, collection(feature("new"), feature()), dedup_strategy="fail")
+
+    assert (refused.status_code, refused.json()["error_code"]) == (409, "duplicate_geofence")
+    assert refused.json()["duplicate_indexes"] == [1]
+    assert Geofence.objects.count() == 1
+    assert counts(send(alice.client, collection(feature("new")), dedup_strategy="fail")) == (1, 1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, (4, 0, 1, 1)),
+        ({"on_error": "skip"}, (4, 2, 1, 1)),
+        ({"on_error": "skip", "dedup_strategy": "override"}, (4, 3, 0, 1)),
+        ({"on_error": "skip", "dedup_strategy": "fail"}, (4, 0, 1, 1)),
+    ],
+)
+def test_a_dry_run_tells_what_would_happen_and_makes_nothing(
+    alice: Actor, query: dict[str, str], expected: tuple[int, ...]
+) -> None:
+    body = collection(feature("a"), feature("a"), feature("b"), feature(None))
+
+    answer = send(alice.client, body, dry_run="true", **query)
+
+    assert (answer.status_code, answer.json()["dry_run"], counts(answer)) == (200, True, expected)
+    assert len(answer.json()["errors"]) == 1
+    assert not Geofence.objects.exists()
+    assert not AuditEvent.objects.filter(action="geofence.imported").exists()
+
+
+def test_reports_end_after_a_thousand(alice: Actor) -> None:
+    answer = send(alice.client, collection(*[feature(None)] * 1_001, *[feature("same")] * 1_003), on_error="skip")
+
+    assert counts(answer) == (2_004, 1, 1_002, 1_001)
+    body = answer.json()
+    assert (len(body["errors"]), len(body["duplicate_indexes"]), body["truncated"]) == (1_000, 1_000, True)
+
+
+# --- Limits and traces
+
+
+def test_a_plan_bounds_the_features_of_one_import(alice: Actor, settings: Any) -> None:
+    settings.PLAN_IMPORT_FEATURES = {**settings.PLAN_IMPORT_FEATURES, alice.workspace.plan: 2}
+
+    refused = send(alice.client, collection(feature("a"), feature("b"), feature("c")))
+
+    assert (refused.status_code, refused.json()["error_code"]) == (413, "too_many_features")
+    assert not Geofence.objects.exists()
+    assert counts(send(alice.client, collection(feature("a"), feature("b")))) == (2, 2, 0, 0)
+
+
+def test_a_body_of_more_than_64_mib_is_refused_before_it_is_read(alice: Actor) -> None:
+    refused = alice.client.generic(
+        "POST", IMPORT, b"{}", content_type=GEOJSON, CONTENT_LENGTH=str(64 * 1024 * 1024 + 1)
+    )
+
+    assert (refused.status_code, refused.json()["error_code"]) == (413, "payload_too_large")
+    assert "64 MiB" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(("credential", "allowed"), [("token", 10), ("key", 60)])
+def test_imports_have_a_limit_of_their_own(alice: Actor, credential: str, allowed: int) -> None:
+    client = alice.client if credential == "token" else alice.key_client()
+
+    codes = [send(client, b"").status_code for _ in range(allowed + 1)]
+
+    assert codes == [400] * allowed + [429]
+    assert client.get(URL).status_code == 200
+
+
+def test_the_trail_keeps_what_was_imported_and_exported(alice: Actor) -> None:
+    send(alice.client, collection(feature(), feature(), feature(None)), on_error="skip")
+    imported = AuditEvent.objects.latest("sequence")
+    export(alice.client, format="kml", tags="north")
+    exported = AuditEvent.objects.latest("sequence")
+
+    assert (imported.action, imported.actor_id) == ("geofence.imported", alice.user.pk)
+    assert imported.description == "Created 1 geofences of 3 features of a file."
+    assert imported.changes.pop("duration_ms") >= 0
+    assert imported.changes == {
+        "features": 3, "created": 1, "duplicates": 1, "refused": 1,
+        "format": "geojson", "dedup_strategy": "skip", "skips_refused": True,
+    }  # fmt: skip
+    assert (exported.action, exported.changes) == (
+        "geofence.exported",
+        {"format": "kml", "states": ["active"], "tags": ["north"]},
+    )
+
+
+def test_nobody_imports_or_exports_across_workspaces(alice: Actor, mallory: Actor) -> None:
+    send(alice.client, collection(feature()))
+
+    assert json.loads(export(mallory.client))["features"] == []
+    assert mallory.client.get(URL).json()["total_count"] == 0
+    assert len(json.loads(export(alice.client))["features"]) == 1
