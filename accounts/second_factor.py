@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pyotp
 from django.db import transaction
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from rest_framework import status
 from rest_framework.request import Request
 
@@ -45,6 +46,11 @@ class SecondFactorEnabled(Conflict):
     default_code = "second_factor_enabled"
 
 
+class SetupBegunAlready(Conflict):
+    default_detail = "Setting up the second factor was begun already, and its secret shown then. Nothing has changed."
+    default_code = "setup_begun_already"
+
+
 class NoSecondFactor(Conflict):
     default_detail = "This account has no second factor. Begin with POST /api/v1/auth/totp."
     default_code = "no_second_factor"
@@ -58,17 +64,25 @@ class Enrolment:
     otpauth_uri: str
 
 
-def begin(request: Request, current_password: str) -> Enrolment:
+def begin(request: Request, current_password: str, seen: str | None = None) -> Enrolment:
     """Return a new secret, which counts for nothing until `confirm`. Raises `InsufficientPermissions` for an address
-    that is not verified, `WrongPassword`, `SecondFactorEnabled`.
+    that is not verified, `WrongPassword`, `SecondFactorEnabled`, and `SetupBegunAlready` to all but one of a race and
+    to who saw (`setup_state`) another state.
     """
     _refuse_unverified(request)
     user = confirm_password(request, current_password)
-    secret = pyotp.random_base32()
-    pending = User.objects.filter(id=user.id, totp_confirmed_at=None).update(totp_secret=encrypt(secret))
-    if not pending:
+    if user.has_second_factor:
         raise SecondFactorEnabled()
+    secret = pyotp.random_base32()
+    unchanged = User.objects.filter(id=user.id, totp_confirmed_at=None, totp_secret=user.totp_secret)
+    if seen not in (None, setup_state(user)) or not unchanged.update(totp_secret=encrypt(secret)):
+        raise SetupBegunAlready()
     return Enrolment(secret, pyotp.TOTP(secret).provisioning_uri(name=user.email, issuer_name="SpatialFlow"))
+
+
+def setup_state(user: User) -> str:
+    """Return what changes whenever setting up a factor is begun, and tells nothing of the secret."""
+    return salted_hmac("accounts.second_factor.setup", user.totp_secret, algorithm="sha256").hexdigest()
 
 
 def confirm(request: Request, otp: str) -> list[str]:

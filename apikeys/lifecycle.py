@@ -30,8 +30,13 @@ class TooManyKeys(Conflict):
     default_code = "too_many_api_keys"
 
 
+class KeyMadeAlready(Conflict):
+    default_detail = "This API key was made already, and shown then. Nothing has changed."
+    default_code = "api_key_made_already"
+
+
 class KeyChanged(Conflict):
-    default_detail = "Somebody replaced this API key at the same moment. Look at the list before you try again."
+    default_detail = "This API key got a new secret since you looked at it. Look at the list before you try again."
     default_code = "api_key_changed"
 
 
@@ -109,14 +114,20 @@ def _refuse_unverified(principal: Principal) -> None:
 
 
 @transaction.atomic
-def create_key(request: Request, **fields: Any) -> tuple[ApiKey, str]:
-    """Return a new key of the caller and its plain text. Raises `InsufficientPermissions`, `TooManyKeys`."""
+def create_key(request: Request, key_id: uuid.UUID | None = None, **fields: Any) -> tuple[ApiKey, str]:
+    """Return a new key of the caller and its plain text. Raises `InsufficientPermissions`, `TooManyKeys`.
+
+    Where the caller names its id beforehand, one key at most comes of it, revoked or not: `KeyMadeAlready`.
+    """
     _refuse_unverified(request.auth)
     _refuse_beyond_role(lock_caller(request, API_KEYS_WRITE), fields["scopes"])  # the lock lets the count hold, too
+    key_id = key_id or uuid.uuid4()
+    if ApiKey.objects.filter(id=key_id).exists():
+        raise KeyMadeAlready()
     live = ApiKey.objects.for_workspace(request.auth.workspace_id).exclude(expires_at__lte=timezone.now())
     if live.count() >= settings.MAX_API_KEYS_PER_WORKSPACE:
         raise TooManyKeys()
-    key, raw = _issue(request.auth, **fields)
+    key, raw = _issue(request.auth, id=key_id, **fields)
     changes = {"name": key.name, "permissions": key.scopes}
     if key.expires_at:
         changes["expires_at"] = key.expires_at.isoformat()
@@ -168,17 +179,17 @@ def _record(
 
 
 @transaction.atomic
-def regenerate(request: Request, key: ApiKey) -> str:
+def regenerate(request: Request, key: ApiKey, seen_prefix: str | None = None) -> str:
     """Replace a key's secret at once and return the new plain text.
 
-    Raises `InsufficientPermissions`, `KeyChanged` to all but one of a race, `KeyRotated` and `KeyExpired` where a new
-    secret would be of no use.
+    Raises `InsufficientPermissions`, `KeyChanged` to all but one of a race and to who saw another secret's prefix,
+    `KeyRotated` and `KeyExpired` where a new secret would be of no use.
     """
     _refuse_unverified(request.auth)
     caller = lock_caller(request, API_KEYS_WRITE)
     locked = _lock(key)
     _refuse_beyond_role(caller, locked.scopes)
-    if locked.digest != key.digest:
+    if locked.digest != key.digest or seen_prefix not in (None, locked.prefix):
         raise KeyChanged()
     _refuse_ending(locked)
     raw = keys.generate()

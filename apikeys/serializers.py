@@ -93,6 +93,12 @@ class ApiKeyUpdateSerializer(serializers.Serializer):
         return {name: value for name, value in attributes.items() if value is not None or name == "hourly_limit"}
 
 
+class RegenerateQuerySerializer(serializers.Serializer):
+    """`key_prefix`: the prefix of the secret that is to be replaced. Another one by now is left alone (409)."""
+
+    key_prefix = serializers.CharField(max_length=20, default=None)
+
+
 class RotateQuerySerializer(serializers.Serializer):
     grace_period_days = serializers.IntegerField(default=7, min_value=0, max_value=MAX_GRACE_DAYS)
 

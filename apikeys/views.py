@@ -27,6 +27,7 @@ from apikeys.serializers import (
     ExpiringQuerySerializer,
     KeyUsageSerializer,
     NewApiKeySerializer,
+    RegenerateQuerySerializer,
     RotateQuerySerializer,
     UsageQuerySerializer,
     WorkspaceKeyListSerializer,
@@ -93,16 +94,22 @@ class ApiKeyView(WorkspaceAPIView):
 
 
 class RegenerateView(WorkspaceAPIView):
-    """Replace a key's secret at once: the old one fails on the next request."""
+    """Replace a key's secret at once: the old one fails on the next request. Say with `?key_prefix=` which one you saw,
+    and a request that is sent twice replaces it once.
+    """
 
     scopes = {"POST": API_KEYS_WRITE}
 
     @extend_schema(
-        operation_id="regenerate_api_key", request=None, responses={200: NewApiKeySerializer, 409: ErrorSerializer}
+        operation_id="regenerate_api_key",
+        request=None,
+        parameters=[RegenerateQuerySerializer],
+        responses={200: NewApiKeySerializer, 409: ErrorSerializer},
     )
     def post(self, request: Request, key_id: str) -> Response:
+        seen = validated(RegenerateQuerySerializer, request.query_params, request)["key_prefix"]
         key = get_own_key(request.auth, key_id)
-        raw = lifecycle.regenerate(request, key)
+        raw = lifecycle.regenerate(request, key, seen)
         return Response(new_key_json(key, raw, f"API key regenerated; the old one works no more. {COPY_IT}"))
 
 

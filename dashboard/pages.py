@@ -98,10 +98,12 @@ class Page(View):
 
 class FormPage(Page):
     """A page with a form. `submit` carries it out and returns where to go; what it raises is shown in the form.
-    `field_of` says next to which field stands what is refused as a whole, by its code.
+    `field_of` says next to which field stands what is refused as a whole, by its code. `done_already` are the refusals
+    of a form that was sent before: sent again by a reload or the way back, it changes nothing, and a page says so.
     """
 
     field_of: ClassVar[dict[str, str]] = {}
+    done_already: ClassVar[tuple[type[APIException], ...]] = ()
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         raise NotImplementedError
@@ -112,6 +114,8 @@ class FormPage(Page):
         except (session.NotFresh, InvalidToken):
             raise  # answered by another page, not in the form
         except APIException as refusal:
+            if isinstance(refusal, self.done_already):
+                return refused(request, refusal, "This was done already")
             form, status = form_of(request.POST, refusal, self.field_of)
             return with_headers(self.show(request, form, status, **kwargs), request, refusal)
 
@@ -179,13 +183,13 @@ def to_confirmation(request: HttpRequest) -> HttpResponse:
     return redirect(f"/confirm?{urlencode({'next': request.get_full_path()})}")
 
 
-def refused(request: HttpRequest, refusal: APIException) -> HttpResponse:
+def refused(request: HttpRequest, refusal: APIException, title: str = "This is not possible") -> HttpResponse:
     """Return the page that says why something cannot be shown or done."""
     if isinstance(refusal, ValidationError):
         sentence, status = validation_response(refusal.detail).data["detail"], 422
     else:
         sentence, status = sentence_of(refusal), refusal.status_code
-    title = "There is nothing here" if status == 404 else "This is not possible"
+    title = "There is nothing here" if status == 404 else title
     frame = "dashboard/base.html" if getattr(request, "auth", None) else "dashboard/narrow.html"
     context = {"title": title, "sentence": sentence, "status": status, "frame": frame}
     response = render(request, "dashboard/refused.html", shell(request) | context, status=status)

@@ -29,6 +29,22 @@ SENTENCES = {
     "own_second_factor_missing": "Set up a second factor of your own first, under Security.",
     "owners_only": "Only owners invite owners, and change such invitations. Ask one, or choose another role.",
     "invalid_cursor": "This page is not there any more. Begin with the first one.",
+    "api_key_made_already": (
+        "This key was made already, and shown that once. If you did not copy it, regenerate it: its page stands under "
+        "API Keys."
+    ),
+    "api_key_changed": (
+        "This key has had a new secret since the page was drawn, and it was shown that once. Nothing has changed now. "
+        "If nobody copied it, open the key under API Keys and regenerate it again."
+    ),
+    "api_key_rotated": (
+        "This key was rotated already, and its successor shown that once. Nothing has changed. If nobody copied it, "
+        "open the successor under API Keys and regenerate it."
+    ),
+    "setup_begun_already": (
+        "Setting up was begun already, and the secret shown that once. Enter a code of it, or begin again under "
+        "Security."
+    ),
     "not_found": "There is nothing here any more, or it never was yours.",
 }
 

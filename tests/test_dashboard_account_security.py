@@ -10,7 +10,7 @@ from accounts.models import MailedToken, RecoveryCode, SignIn, User
 from dashboard import session
 from tests.support.cast import PASSWORD, Actor
 from tests.support.mails import delivered
-from tests.support.pages import age_session, signed_in
+from tests.support.pages import age_session, fill_in, signed_in
 from tests.support.totp import code, enrol, wait_for_an_early_moment, wrong_code
 
 PLACE = "/settings/security"
@@ -115,9 +115,9 @@ def test_what_is_no_address_is_said_next_to_it(page: Client):
 def test_the_second_factor_is_set_up(early: None, page: Client, alice: Actor):
     alice.sign_in_again()
     assert b'name="current_password"' in page.get(FACTOR).content
-    assert page.post(FACTOR, {"current_password": "wrong"}).status_code == 400
+    assert fill_in(page, FACTOR, {"current_password": "wrong"}).status_code == 400
 
-    begun = page.post(FACTOR, {"current_password": PASSWORD})
+    begun = fill_in(page, FACTOR, {"current_password": PASSWORD})
 
     [secret] = SECRET.findall(begun.content.decode())
     assert begun.status_code == 200 and begun["Cache-Control"] == "no-store"
@@ -162,7 +162,7 @@ def test_each_page_of_the_factor_says_where_it_does_not_apply(page: Client, alic
     assert b"no second factor" in page.get(f"{FACTOR}/remove").content
     User.objects.filter(id=alice.user.id).update(email_verified_at=None)
     assert b"Verify your email address first" in page.get(FACTOR).content
-    assert page.post(FACTOR, {"current_password": PASSWORD}).status_code == 403
+    assert fill_in(page, FACTOR, {"current_password": PASSWORD}).status_code == 403
     enrolled = User.objects.filter(id=alice.user.id)
     enrolled.update(email_verified_at="2026-01-01T00:00:00Z")
     enrol(alice)

@@ -14,7 +14,7 @@ from accounts.scopes import SCOPE_BITS
 from apikeys.models import ApiKey
 from dashboard.session import FRESH_FOR
 from tests.support.cast import Actor
-from tests.support.pages import age_session, signed_in
+from tests.support.pages import age_session, fill_in, signed_in
 from tests.support.urls import EXAMPLE_ID
 
 PLACE = "/settings/api-keys"
@@ -96,7 +96,7 @@ def test_owners_see_everybodys_keys_and_others_their_own(page: Client, bob: Acto
 
 
 def test_a_key_is_generated_and_shown_once(page: Client):
-    answer = page.post(f"{PLACE}/new", {**NEW, "name": "<b>CI</b>", "description": "Builds"})
+    answer = fill_in(page, f"{PLACE}/new", {**NEW, "name": "<b>CI</b>", "description": "Builds"})
 
     raw, key = shown_key(answer), ApiKey.objects.get()
     assert answer.status_code == 200 and answer["Cache-Control"] == "no-store"
@@ -111,7 +111,7 @@ def test_a_key_is_generated_and_shown_once(page: Client):
 
 @pytest.mark.parametrize(("chosen", "days"), [("30", 30), ("90", 90), ("365", 365)])
 def test_an_expiry_is_chosen(page: Client, chosen: str, days: int):
-    page.post(f"{PLACE}/new", {**NEW, "expires_in": chosen})
+    fill_in(page, f"{PLACE}/new", {**NEW, "expires_in": chosen})
 
     assert abs(ApiKey.objects.get().expires_at - timezone.now() - timedelta(days=days)) < timedelta(minutes=1)
 
@@ -119,7 +119,7 @@ def test_an_expiry_is_chosen(page: Client, chosen: str, days: int):
 def test_a_date_counts_to_its_end(page: Client):
     date = (timezone.now() + timedelta(days=20)).date()
 
-    page.post(f"{PLACE}/new", {**NEW, "expires_in": "date", "expires_at": date.isoformat()})
+    fill_in(page, f"{PLACE}/new", {**NEW, "expires_in": "date", "expires_at": date.isoformat()})
 
     assert ApiKey.objects.get().expires_at.isoformat() == f"{date}T23:59:59+00:00"
 
@@ -137,7 +137,7 @@ def test_a_date_counts_to_its_end(page: Client):
     ],
 )
 def test_what_is_wrong_stands_at_its_field_and_nothing_typed_is_lost(page: Client, wrong: dict, field: str):
-    answer = page.post(f"{PLACE}/new", {**NEW, "description": "Kept <i>", "read_only": "true", **wrong})
+    answer = fill_in(page, f"{PLACE}/new", {**NEW, "description": "Kept <i>", "read_only": "true", **wrong})
 
     assert answer.status_code == 422 and not ApiKey.objects.exists()
     assert list(answer.context["form"].errors) == [field]
@@ -151,7 +151,7 @@ def test_what_is_wrong_stands_at_its_field_and_nothing_typed_is_lost(page: Clien
 def test_a_role_gives_no_key_what_it_does_not_hold(carol: Actor):
     page = signed_in(carol)
 
-    form, answer = page.get(f"{PLACE}/new"), page.post(f"{PLACE}/new", {**NEW, "permissions": ["geofences:write"]})
+    form, answer = page.get(f"{PLACE}/new"), fill_in(page, f"{PLACE}/new", {**NEW, "permissions": ["geofences:write"]})
 
     assert re.search(r'value="geofences:write" disabled', form.content.decode())
     assert answer.status_code == 422 and b"Your role (member) does not hold geofences:write" in answer.content
@@ -160,7 +160,7 @@ def test_a_role_gives_no_key_what_it_does_not_hold(carol: Actor):
 def test_without_a_verified_address_there_is_no_key(page: Client):
     User.objects.update(email_verified_at=None)
 
-    answer = page.post(f"{PLACE}/new", NEW)
+    answer = fill_in(page, f"{PLACE}/new", NEW)
 
     assert answer.status_code == 403 and b"Verify your email address" in answer.content
     assert not ApiKey.objects.exists()
@@ -168,9 +168,9 @@ def test_without_a_verified_address_there_is_no_key(page: Client):
 
 def test_a_full_workspace_says_what_to_do(page: Client, settings):
     settings.MAX_API_KEYS_PER_WORKSPACE = 1
-    page.post(f"{PLACE}/new", NEW)
+    fill_in(page, f"{PLACE}/new", NEW)
 
-    answer = page.post(f"{PLACE}/new", NEW)
+    answer = fill_in(page, f"{PLACE}/new", NEW)
 
     assert answer.status_code == 409 and b"Revoke one that is not used any more" in answer.content
     assert ApiKey.objects.count() == 1
@@ -259,7 +259,7 @@ def test_a_rotation_gives_a_successor_and_shows_who_still_uses_the_old_key(page:
 def test_regenerating_ends_the_old_secret_at_once(page: Client, alice: Actor):
     key, old_raw = alice.make_key()
 
-    raw = shown_key(page.post(f"{PLACE}/{key.id}/regenerate"))
+    raw = shown_key(fill_in(page, f"{PLACE}/{key.id}/regenerate"))
 
     assert [APIClient(headers={"X-API-KEY": each}).get(CURRENT).status_code for each in (old_raw, raw)] == [401, 200]
 

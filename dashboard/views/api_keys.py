@@ -20,6 +20,7 @@ from apikeys.usage import KeyUsage, get_usage
 from dashboard import session
 from dashboard.charts import by_day, by_hour
 from dashboard.key_forms import EXPIRIES, NEW_KEY, explained, new_key_body, permission_groups, update_body, values_of
+from dashboard.once import new_once, read_once
 from dashboard.pages import Form, FormPage, Page, validated
 
 PLACE = "/settings/api-keys"
@@ -68,17 +69,19 @@ class NewKeyPage(FormPage):
     needs_fresh = True
     template = "dashboard/api_keys/new.html"
     title = "Generate New API Key"
+    done_already = (lifecycle.KeyMadeAlready,)
 
     def show(self, request: HttpRequest, form: Form | None = None, status: int = 200, **kwargs: Any) -> HttpResponse:
         form = form or Form(NEW_KEY)
         return super().show(request, form, status, groups=permission_groups(request.auth, form), **kwargs)
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
-        return {**kwargs, "expiries": EXPIRIES}
+        return {**kwargs, "expiries": EXPIRIES, "once": new_once(request)}
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        key_id = read_once(request)
         fields = validated(ApiKeyCreateSerializer, new_key_body(request.POST), principal=request.auth)
-        key, raw = lifecycle.create_key(request, **fields)
+        key, raw = lifecycle.create_key(request, key_id, **fields)
         return show_key(request, key, raw, title="Copy your new API key", done="Your API key is ready.")
 
 

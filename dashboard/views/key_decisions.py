@@ -41,6 +41,7 @@ class RotatePage(DecisionPage):
     needs_fresh = True
     template = "dashboard/api_keys/rotate.html"
     title = "Rotate API key"
+    done_already = (lifecycle.KeyRotated,)
 
     def decide(self, request: HttpRequest, key: ApiKey) -> HttpResponse:
         days = validated(RotateQuerySerializer, request.POST)["grace_period_days"]
@@ -55,9 +56,10 @@ class RegeneratePage(DecisionPage):
     needs_fresh = True
     template = "dashboard/api_keys/regenerate.html"
     title = "Regenerate API key"
+    done_already = (lifecycle.KeyChanged, lifecycle.KeyRotated)
 
     def decide(self, request: HttpRequest, key: ApiKey) -> HttpResponse:
-        raw = lifecycle.regenerate(request, key)
+        raw = lifecycle.regenerate(request, key, request.POST.get("prefix", ""))
         return show_key(request, key, raw, title="Copy your new API key", done="The old secret works no more.")
 
 

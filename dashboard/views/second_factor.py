@@ -45,9 +45,14 @@ class BeginPage(SecondFactorPage):
 
     template = "dashboard/security/second_factor.html"
     title = "Set up a second factor"
+    done_already = (second_factor.SetupBegunAlready,)
+
+    def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
+        return {**super().context(request, **kwargs), "state": second_factor.setup_state(request.auth.get_user())}
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        enrolment = second_factor.begin(request, **validated(CurrentPasswordSerializer, request.POST))
+        proof = validated(CurrentPasswordSerializer, request.POST)
+        enrolment = second_factor.begin(request, **proof, seen=request.POST.get("state", ""))
         return ConfirmPage().show(request, enrolment=enrolment)
 
 

@@ -4,8 +4,9 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.test import Client
+from lxml import html
 
 from accounts.tokens import TokenPair
 from dashboard import session
@@ -35,3 +36,15 @@ def keep(client: Client, kept: SessionBase) -> None:
     """Store a session in the client's cookie, as the middleware does."""
     kept.save()
     client.cookies[settings.SESSION_COOKIE_NAME] = kept.session_key
+
+
+def fill_in(client: Client, path: str, typed: dict[str, Any] | None = None) -> HttpResponse:
+    """Open a page and send its form with what was typed and the hidden fields that it was drawn with."""
+    return client.post(path, hidden_fields(client.get(path)) | (typed or {}))
+
+
+def hidden_fields(answer: HttpResponse) -> dict[str, Any]:
+    """Return what the form of a page carries unseen."""
+    page = html.document_fromstring(answer.content.decode())
+    fields = page.xpath("//main//form[@method='post']//input[@type='hidden']")
+    return {field.get("name"): field.get("value") for field in fields}
