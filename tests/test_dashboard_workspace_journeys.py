@@ -144,15 +144,20 @@ def test_an_owner_decides_security_and_ends_the_workspace(site: str, viewport: V
     assert not Workspace.objects.filter(id=alice.workspace.id).exists()
 
 
-@at_each_width
-def test_the_audit_log_is_searched_exported_and_verified(
-    site: str, viewport: Viewport, alice: Actor, mallory: Actor, tmp_path: Path
-):
+def tell(alice: Actor, mallory: Actor) -> None:
+    """Let something have happened in both workspaces."""
     client, actor = Client("203.0.113.9", "a program"), Person(alice.user.id, alice.user.email)
     for number in range(60):
         described = f"Event {number:02}."
         record(Action.KEY_CREATED, client, described, workspace_id=alice.workspace.id, actor=actor)
     record(Action.KEY_REVOKED, client, "Theirs alone.", workspace_id=mallory.workspace.id)
+
+
+@at_each_width
+def test_the_audit_log_is_searched_exported_and_verified(
+    site: str, viewport: Viewport, alice: Actor, mallory: Actor, tmp_path: Path
+):
+    tell(alice, mallory)
 
     def search(page: Page) -> None:
         go_to(page, "Audit log")
