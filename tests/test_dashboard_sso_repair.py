@@ -198,5 +198,7 @@ def test_every_check_has_words_and_every_page_that_mends_is_there(alice: Actor):
         f'<a href="{PLACE}/connection/certificates">Go there</a>'
         in browser.get(f"{PLACE}/attempts/{attempt}").content.decode()
     )
-    SamlAttempt.objects.update(provider=None)
+    SamlAttempt.objects.update(provider=None)  # as what nobody has signed is kept
+    assert b"Go there" in browser.get(f"{PLACE}/attempts/{attempt}").content
+    IdentityProvider.objects.filter(state="serving").delete()
     assert b"Go there" not in browser.get(f"{PLACE}/attempts/{attempt}").content

@@ -6,13 +6,14 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
+from accounts.principal import Principal
 from accounts.scopes import SSO_MANAGE
 from dashboard.pages import Form, Page, validated
 from dashboard.sso_wording import page_for, words_of
 from dashboard.views.sso import PLACE
 from dashboard.views.sso_connection import ConnectionPage
-from sso import domains, saml_tests
-from sso.models import SamlAttempt
+from sso import domains, saml_config, saml_tests
+from sso.models import IdentityProvider, SamlAttempt
 from sso.serializers.saml_config import AttemptsQuerySerializer
 
 ATTEMPTS = f"{PLACE}/attempts"
@@ -92,9 +93,17 @@ class AttemptPage(Page):
             "title": _title(attempt),
             "attempt": attempt,
             "failed": words_of(attempt.failed_check),
-            "mended_at": page_for(attempt.failed_check, attempt.provider.state if attempt.provider else ""),
+            "mended_at": page_for(attempt.failed_check, _state_of(request.auth, attempt)),
             "checks": [{**check, "name": words_of(check["check"]).name} for check in attempt.checks],
         }
+
+
+def _state_of(principal: Principal, attempt: SamlAttempt) -> str:
+    """Return which connection an attempt is about: what nobody has signed names none, and came to the serving one."""
+    if attempt.provider is not None:
+        return attempt.provider.state
+    serving = IdentityProvider.State.SERVING
+    return str(serving) if serving in saml_config.find_all(principal) else ""
 
 
 def _title(attempt: SamlAttempt) -> str:

@@ -64,6 +64,20 @@ def journey(
 
 
 @contextmanager
+def another_browser(page: Page, site: str, viewport: Viewport, refusals: Collection[int] = ()) -> Iterator[Page]:
+    """Yield a watched page of somebody else's browser, which knows nothing of the browser of `page`."""
+    assert page.context.browser is not None
+    context = page.context.browser.new_context(base_url=site, **viewport)
+    try:
+        other = context.new_page()
+        other.set_default_timeout(15_000)
+        with watched(other, refusals):
+            yield other
+    finally:
+        context.close()
+
+
+@contextmanager
 def watched(page: Page, refusals: Collection[int] = ()) -> Iterator[list[str]]:
     """Fail in the end if the page reported an error, a violation of its Content-Security-Policy, a request that failed
     or that left this machine. `refusals` are the statuses of pages that the steps bring about on purpose.

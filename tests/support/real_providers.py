@@ -34,8 +34,10 @@ class Person:
     password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
 
 
+ALICE = Person("alice", "alice@acme.test", "Alice", "Archer")
 BOB = Person("bob", "bob@acme.test", "Bob", "Builder")
 EVE = Person("eve", "eve@elsewhere.test", "Eve", "Elsewhere")  # of a domain that the workspace has not proven
+PEOPLE = (ALICE, BOB, EVE)
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def read(url: str) -> bytes:
 def write_json(folder: Path, base_url: str, answers: Answers) -> None:
     file = folder / "idp.json"
     known = json.loads(file.read_text()) if file.exists() else {"salt": secrets.token_urlsafe(24)}
-    known |= {"base_url": base_url, "entity_id": entity_id(base_url), "people": [asdict(BOB), asdict(EVE)]}
+    known |= {"base_url": base_url, "entity_id": entity_id(base_url), "people": [asdict(one) for one in PEOPLE]}
     replace(file, json.dumps({**known, **asdict(answers)}).encode())
 
 
@@ -107,8 +109,8 @@ def replace(file: Path, content: bytes) -> None:
 
 
 def make_keys(folder: Path) -> None:
-    """Make a provider's two key pairs: the one it signs with, and the one it will change to."""
-    for name in ("first", "next"):
+    """Make a provider's key pairs: the one it signs with, the one it will change to, and one that nobody knows."""
+    for name in ("first", "next", "untold"):
         key, certificate = key_pair(f"{name}.idp.test")
         (folder / f"{name}.key").write_text(key)
         (folder / f"{name}.crt").write_text(certificate)

@@ -23,6 +23,10 @@ document.addEventListener("click", async (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
+  if (event.key === " " && event.target.matches("a[role=button]")) { // what is called a button is pressed like one
+    event.preventDefault();
+    event.target.click();
+  }
   if (event.key === "Escape") {
     for (const menu of document.querySelectorAll("details[data-menu][open]")) {
       menu.open = false;
