@@ -55,8 +55,6 @@ logger = logging.getLogger(__name__)
 MAX_RELAY_STATE = 80  # bytes (SAML bindings 3.5.3)
 FAILED = "sso_failed"
 UNASKED = "unasked"  # the state of login codes that nobody began for
-# What a test proves something about: as long as these stay, its result holds.
-TESTED_FIELDS = ("entity_id", "sso_url", "certificates", "attribute_mapping", "requires_encryption", "signs_requests")
 
 
 class SsoFailed(ApiError):
@@ -143,26 +141,26 @@ def begin_test(ticket: str, browser: str, workspace_slug: str) -> str:
     provider = providers.filter(id=test.provider_id, workspace__slug=workspace_slug).first() if test else None
     if provider is None or why_not_serving(provider, is_test=True):
         raise InvalidTestTicket()
-    raw = SamlRequest.objects.issue(
-        provider=provider,
-        intent=SamlRequest.Intent.TEST,
-        browser_digest=digest(browser),
-        next=read_destination(test.next),
-    )
-    return authn_request_url(provider, f"_{raw}")
+    fields = {"intent": SamlRequest.Intent.TEST, "next": read_destination(test.next)}
+    return authn_request_url(provider, _request_id(provider, browser, fields))
 
 
 def _ask(provider: IdentityProvider, wish: Wish, destination: str, browser: str) -> str:
-    raw = SamlRequest.objects.issue(
-        provider=provider,
-        intent=SamlRequest.Intent.CLIENT,
-        browser_digest=digest(browser),
-        next=destination,
-        code_challenge=wish.code_challenge,
-        client_state=wish.state,
-        force_login=wish.force_login,
-    )
-    return authn_request_url(provider, f"_{raw}", wish.force_login)
+    fields = {
+        "intent": SamlRequest.Intent.CLIENT,
+        "next": destination,
+        "code_challenge": wish.code_challenge,
+        "client_state": wish.state,
+        "force_login": wish.force_login,
+    }
+    return authn_request_url(provider, _request_id(provider, browser, fields), wish.force_login)
+
+
+def _request_id(provider: IdentityProvider, browser: str, fields: dict[str, Any]) -> str:
+    """Return the ID of a new request to a provider as it is here, which is kept with these fields."""
+    asked = {"provider": provider, "workspace_id": provider.workspace_id, "revision": provider.revision}
+    raw = SamlRequest.objects.issue(browser_digest=digest(browser), **asked, **fields)
+    return f"_{raw}"
 
 
 def finish(workspace_slug: str, form: Mapping[str, str], browser: str, client: Client) -> Arrival:
@@ -179,33 +177,47 @@ def finish(workspace_slug: str, form: Mapping[str, str], browser: str, client: C
     round_trip = _consume(names.in_response_to, workspace_slug, browser)
     if round_trip is None:
         raise _not_begun_here(workspace_slug, "an open request of this browser", client)
+    provider = round_trip.provider
+    if provider is None:
+        return _finish_without(round_trip, client)
     is_test = round_trip.intent == SamlRequest.Intent.TEST
-    findings = examine(
-        encoded, round_trip.provider, names.in_response_to, login_after=round_trip.login_after, is_test=is_test
-    )
+    findings = examine(encoded, provider, names.in_response_to, login_after=round_trip.login_after, is_test=is_test)
     if is_test:
-        return _finish_test(round_trip, findings, client)
+        return _finish_test(round_trip, provider, findings, client)
     fields = {"code_challenge": round_trip.code_challenge, "client_state": round_trip.client_state}
-    code, findings = _sign_in(round_trip.provider, findings, client, fields)
+    code, findings = _sign_in(provider, findings, client, fields)
     if code:
         return Arrival(told(round_trip.next, code=code, state=round_trip.client_state))
-    reference = _keep_refusal(round_trip.provider, findings, client).reference
-    return Arrival(told(round_trip.next, error=FAILED, reference=reference, state=round_trip.client_state))
+    return _refused(round_trip, _keep_refusal(provider, findings, client))
+
+
+def _refused(round_trip: SamlRequest, attempt: SamlAttempt) -> Arrival:
+    news = {"error": FAILED, "reference": attempt.reference, "state": round_trip.client_state}
+    return Arrival(told(round_trip.next, **news))
+
+
+def _finish_without(round_trip: SamlRequest, client: Client) -> Arrival:
+    """Lead a browser back whose connection was deleted while it was away, with a reference to that."""
+    verdict = Verdict([Check("connection", False, "a connection in service", "deleted meanwhile")])
+    attempt = _keep_anybodys(round_trip.workspace, verdict, client)
+    if round_trip.intent == SamlRequest.Intent.TEST:
+        return Arrival(told(round_trip.next, attempt=str(attempt.id)))
+    return _refused(round_trip, attempt)
 
 
 def _consume(request_id: str, workspace_slug: str, browser: str) -> SamlRequest | None:
-    """Return the round trip that an answer names, with its provider as it is stored now, if this browser began it."""
+    """Return the round trip that an answer names, if this browser began it: with its provider as it is stored now, or
+    without one where that was deleted meanwhile.
+    """
     round_trip: SamlRequest | None = None
     if request_id.startswith("_"):
         round_trip = SamlRequest.objects.consume(request_id[1:])
     if round_trip is None or not hmac.compare_digest(digest(browser), bytes(round_trip.browser_digest)):
         return None
     providers = IdentityProvider.objects.select_related("workspace")
-    provider = providers.filter(id=round_trip.provider_id, workspace__slug=workspace_slug).first()
-    if provider is None:
-        return None
-    round_trip.provider = provider
-    return round_trip
+    round_trip.provider = providers.filter(id=round_trip.provider_id).first()
+    workspace = round_trip.provider.workspace if round_trip.provider else round_trip.workspace
+    return round_trip if workspace.slug == workspace_slug else None
 
 
 def _finish_unasked(slug: str, encoded: str, names: Names, relay_state: str, client: Client) -> Arrival:
@@ -282,19 +294,18 @@ def _as_checks(refusal: ApiError) -> list[Check]:
     return [*passed, Check(failed, False, str(refusal.detail), str(refusal.get_codes()))]
 
 
-def _finish_test(round_trip: SamlRequest, findings: Findings, client: Client) -> Arrival:
-    """Keep what came of a test, and note on a connection that passes, and is as it was tested, that it works."""
-    provider = round_trip.provider
+def _finish_test(round_trip: SamlRequest, provider: IdentityProvider, findings: Findings, client: Client) -> Arrival:
+    """Keep what came of a test, and note on a connection that passes, and is as it was asked, that it works."""
     if findings.identity is not None:
         try:
             refuse_entry(findings.identity, provider)
             findings = findings.and_then(Check("account", True), Check("membership", True))
         except EntryRefused as refusal:
             findings = findings.and_then(*_as_checks(refusal))
+    if not findings.verdict.failed_check and not _note_tested(round_trip):
+        expected = "the connection as it was when the test was begun"
+        findings = findings.and_then(Check("connection", False, expected, "changed meanwhile"))
     attempt = keep_attempt(provider.workspace_id, provider, findings.verdict, is_test=True)
-    if attempt.succeeded:
-        unchanged = {name: getattr(provider, name) for name in TESTED_FIELDS}
-        IdentityProvider.objects.filter(id=provider.id, **unchanged).update(tested_at=attempt.created_at)
     record(
         Action.SSO_TESTED,
         client,
@@ -305,6 +316,14 @@ def _finish_test(round_trip: SamlRequest, findings: Findings, client: Client) ->
         status_code=302,
     )
     return Arrival(told(round_trip.next, attempt=str(attempt.id)))
+
+
+def _note_tested(round_trip: SamlRequest) -> bool:
+    """Return whether the connection is still what this round trip has asked, and note then that it works: one UPDATE
+    decides. An answer to what was asked before a change proves nothing of what is asked since.
+    """
+    as_asked = IdentityProvider.objects.filter(id=round_trip.provider_id, revision=round_trip.revision)
+    return bool(as_asked.update(tested_at=timezone.now()))
 
 
 def _keep_refusal(provider: IdentityProvider, findings: Findings, client: Client) -> SamlAttempt:

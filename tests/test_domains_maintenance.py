@@ -395,7 +395,9 @@ def test_what_has_expired_is_deleted_and_nothing_else(alice):
     of_alice = {"user": alice.user, "workspace": alice.workspace, "provider": "google", "code_challenge": "x" * 43}
     for number in range(3):
         LoginCode.objects.issue(**of_alice)
-        SamlRequest.objects.issue(provider=provider, intent="browser", browser_digest=b"x" * 32)
+        SamlRequest.objects.issue(
+            provider=provider, workspace=provider.workspace, revision=1, intent="client", browser_digest=b"x" * 32
+        )
         SamlAttempt.objects.create(workspace=alice.workspace, provider=provider, reference=f"REF{number}")
     LoginCode.objects.filter(id__in=list(LoginCode.objects.values_list("id", flat=True)[:2])).update(expires_at=now)
     SamlRequest.objects.update(expires_at=now)

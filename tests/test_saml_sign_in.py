@@ -293,11 +293,11 @@ def test_what_is_switched_off_in_flight_signs_nobody_in(bob, idp, connection, br
     assert not signed_in_by_saml()
 
 
-def test_a_connection_that_was_deleted_in_flight_answers_nothing(bob, idp, connection, browser):
+def test_a_connection_that_was_deleted_in_flight_signs_nobody_in(bob, idp, connection, browser):
     url, code = initiate(browser), get_code(browser, idp)
     connection.delete()
 
-    assert post(browser, idp.respond(url)).status_code == 404
+    assert refused_by(post(browser, idp.respond(url))) == "connection"
     assert exchange(browser, code).status_code == 401
 
 

@@ -133,7 +133,10 @@ class SamlRequest(OneTimeRow):
         TEST = "test"  # signs nobody in; an owner looks at the checks
 
     lifetime = STATE_LIFETIME
-    provider = models.ForeignKey(IdentityProvider, models.CASCADE, related_name="+")
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="+")
+    # None: deleted meanwhile. The browser that comes back is still to be led to where it began.
+    provider = models.ForeignKey(IdentityProvider, models.SET_NULL, null=True, related_name="+")
+    revision = models.PositiveIntegerField()  # of the provider, when it was asked
     intent = models.CharField(max_length=20, choices=Intent.choices)
     browser_digest = models.BinaryField(max_length=32)  # of the cookie that the browser was given
     next = models.CharField(max_length=500, blank=True)

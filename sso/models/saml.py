@@ -49,7 +49,9 @@ class IdentityProvider(models.Model):
     certificates = models.JSONField(default=list)  # PEM; a signature of any of them counts
     metadata_url = models.CharField(max_length=2000, blank=True)  # read again daily
     metadata_read_at = models.DateTimeField(null=True)
-    metadata_problem = models.CharField(max_length=300, blank=True)  # why the last reading failed
+    metadata_problem = models.CharField(max_length=300, blank=True)  # why the last reading failed, or what it left out
+    # Addresses and certificates as of the last reading: what is stored otherwise, an owner has set, and it stays.
+    metadata_said = models.JSONField(default=dict)
     preset = models.CharField(max_length=10, choices=Preset.choices, default=Preset.CUSTOM)
     # Names of attributes by what they say: email, name, first_name, last_name. No email: the NameID is the address.
     attribute_mapping = models.JSONField(default=dict)
@@ -59,6 +61,8 @@ class IdentityProvider(models.Model):
     signs_requests = models.BooleanField(default=False)
     requires_encryption = models.BooleanField(default=False)  # assertions that are not encrypted are refused
     tested_at = models.DateTimeField(null=True)  # a real sign-in passed every check, with the connection as it is
+    # Grows with each change of what can break a sign-in: a test that was begun before says nothing of what is now.
+    revision = models.PositiveIntegerField(default=1)
     certificate_warned_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
