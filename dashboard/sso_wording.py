@@ -46,7 +46,7 @@ CHECKS = {
     ),
     "domain": CheckWords("Proven domain", "Prove this domain here, or let the provider send another address."),
     "account": CheckWords("Account", "Do what stands under “expected”."),
-    "membership": CheckWords("Membership", "Invite exactly this address, or let the connection make new members."),
+    "membership": CheckWords("Membership", "Do what stands under “expected”: mostly, invite exactly this address."),
     "logout_request": CheckWords("Logout request", "Choose signed messages by HTTP-Redirect for logout there."),
     "logout_response": CheckWords("Logout response", "Choose signed messages by HTTP-Redirect for logout there."),
     "logout_message": CheckWords("Logout message", "Choose signed messages by HTTP-Redirect for logout there."),

@@ -11,10 +11,11 @@ from sso.models import IdentityProvider
 from sso.saml import service_provider
 from tests.support.app_page import AppPage, app_page
 from tests.support.cast import Actor
+from tests.support.launch import Server
 from tests.support.oauth import CHALLENGED
 from tests.support.saml_idp import SamlIdp, parse_request
 from tests.support.saml_setup import core
-from tests.support.sdk import Client, Refusal, Sdk, built, from_dict
+from tests.support.sdk import Client, Driver, Refusal, Sdk, built, from_dict
 from tests.support.sdk_operations import exercises
 
 pytest_plugins = ["tests.support.sdk_fixtures"]
@@ -89,8 +90,10 @@ def test_how_somebody_signs_in(anyone_sdk: Client, connection: IdentityProvider)
 
 @exercises("auth.saml_initiate")
 def test_a_browser_is_sent_to_the_identity_provider(
-    anyone_sdk: Client, connection: IdentityProvider, sign_in_page: AppPage
+    sdk_driver: Driver, server: Server, connection: IdentityProvider, sign_in_page: AppPage
 ):
+    """By way of the dashboard, which is at the name that PUBLIC_URL has."""
+    anyone_sdk = Sdk(sdk_driver, server.replace("127.0.0.1", "localhost")).client()
     anyone_sdk.call("auth.saml_initiate", slug="acme")
 
     asked = parse_request(f"{sign_in_page}{sign_in_page.visits[-1]}")

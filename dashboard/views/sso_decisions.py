@@ -55,7 +55,7 @@ class EnablePage(DecisionPage):
 class DisablePage(DecisionPage):
     template = "dashboard/sso/disable.html"
     title = "Switch the connection off"
-    done = "The connection is switched off. Nobody signs in by it from now on."
+    done = "The connection is switched off. Nobody signs in by it from now on, and who had is signed out."
 
     def decide(self, request: HttpRequest) -> None:
         saml_config.patch(request, {"is_enabled": False})
