@@ -122,6 +122,26 @@ def test_a_body_over_a_mebibyte_is_refused_like_the_service_does(front: Proxy, a
     assert_error(refused, 413, {"detail": sentence, "error_code": "payload_too_large"})
 
 
+@pytest.mark.parametrize("path", [f"{FENCES}/import", f"{FENCES}/import/"])
+def test_an_import_may_be_larger_than_any_other_body(front: Proxy, alice: Actor, path: str) -> None:
+    headers = {"X-API-KEY": alice.make_key()[1], "Content-Type": "application/geo+json"}
+    padding = b" " * MEBIBYTE
+    features = b",".join(
+        b'{"type":"Feature","properties":{"name":"%d"},"geometry":{"type":"Circle","center":[8,47],"radius_meters":9}}'
+        % n
+        for n in range(3)
+    )
+
+    made = front.call("POST", path, body=b'{"features":[' + features + b"]}" + padding, headers=headers)
+    refused = front.call("POST", path, body=padding * 65, headers=headers)
+    plain = front.call("POST", path, body=b"{}", headers=headers, https=False)
+
+    assert (made.status, made.body["created"]) == (201, 3), made.body
+    sentence = "The file is too large; send at most 64 MiB."
+    assert_error(refused, 413, {"detail": sentence, "error_code": "payload_too_large"})
+    assert (plain.status, plain.body["error_code"]) == (403, "https_required")
+
+
 @pytest.mark.parametrize(
     ("request_text", "status", "code"),
     [

@@ -1,0 +1,95 @@
+"""Import a file of geofences into a workspace."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts.management.named import get_workspace
+from geofences.files.formats import FORMATS
+from geofences.files.stream import BoundedStream
+from geofences.imports import ImportOptions, Report
+from geofences.management.progress import Progress
+from geofences.transfers import import_as_operator
+from spatialflow.errors import ApiError
+
+PARTLY = 3  # the exit code when features were refused and the others made
+
+
+class WatchedFile:
+    """A file that tells a progress bar how much of it was read."""
+
+    def __init__(self, path: Path, progress: Progress) -> None:
+        self.file, self.progress = path.open("rb"), progress
+        self.stream = BoundedStream(self)
+
+    def read(self, size: int, /) -> bytes:
+        self.progress.show(self.file.tell(), "features", self.stream.features)
+        return self.file.read(size)
+
+
+class Command(BaseCommand):
+    help = (
+        "Make geofences of a GeoJSON, KML or GPX file of any size: all or none, unless --skip-refused. Exits with 0 "
+        f"when nothing is wrong, 1 when nothing was made of a file with errors, {PARTLY} when some features were left out."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--workspace", required=True, metavar="SLUG")
+        parser.add_argument("--format", choices=list(FORMATS), help="Without it, the file's name tells.")
+        parser.add_argument("--dry-run", action="store_true", help="Only tell what would happen.")
+        parser.add_argument("--skip-refused", action="store_true", help="Leave out what is wrong, make the rest.")
+        parser.add_argument("--duplicates", choices=["skip", "override", "fail"], default="skip")
+        parser.add_argument("--name-property", default="name", help="Which property of a feature holds its name.")
+        parser.add_argument("--radius-meters", type=float, help="Makes circles of points that name no radius.")
+
+    def handle(self, **options: Any) -> None:
+        workspace = get_workspace(options["workspace"])
+        path: Path = options["file"]
+        chosen = ImportOptions(
+            format=options["format"] or self.format_of(path),
+            is_dry_run=options["dry_run"],
+            skips_refused=options["skip_refused"],
+            dedup_strategy=options["duplicates"],
+            name_property=options["name_property"],
+            radius_meters=options["radius_meters"],
+        )
+        report = self.import_file(workspace.id, path, chosen)
+        self.show_errors(report.errors)
+        verb = "would be created" if chosen.is_dry_run else "created"
+        self.stdout.write(
+            f"{report.features:,} features: {report.created:,} {verb}, {report.duplicates:,} duplicates, "
+            f"{report.refused:,} refused."
+        )
+        if report.refused:
+            sys.exit(PARTLY if chosen.skips_refused else 1)
+
+    def show_errors(self, errors: list[dict[str, Any]]) -> None:
+        for error in errors:
+            self.stderr.write(f"{error['index']}: {error['message']}")
+
+    @staticmethod
+    def format_of(path: Path) -> str:
+        ending = path.suffix.lower().removeprefix(".")
+        name = {"json": "geojson"}.get(ending, ending)
+        if name not in FORMATS:
+            raise CommandError(f"{path.name} could be anything: say with --format what it is.")
+        return name
+
+    def import_file(self, workspace_id: Any, path: Path, options: ImportOptions) -> Report:
+        try:
+            progress = Progress(sys.stderr, path.stat().st_size)
+            watched = WatchedFile(path, progress)
+        except OSError as error:
+            raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
+        try:
+            with watched.file:
+                return import_as_operator(workspace_id, watched.stream, options)
+        except ApiError as refused:
+            progress.end()
+            self.show_errors(refused.extra.get("errors", []))
+            raise CommandError(str(refused.detail)) from None
+        finally:
+            progress.end()

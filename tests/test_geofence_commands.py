@@ -1,0 +1,130 @@
+"""The operator's commands for files of geofences, run as an operator runs them: what they print, and how they exit."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from accounts.models import AuditEvent
+from geofences.models import Geofence
+from tests.support.cast import Actor
+from tests.support.fence_files import collection, feature
+from tests.support.fences import URL, names, store_fence
+from tests.support.launch import PROJECT
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def run(database_url: str):
+    def run(*arguments: object, stderr: int = subprocess.PIPE) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "manage.py", *map(str, arguments)]
+        environment = {**os.environ, "DATABASE_URL": database_url}
+        return subprocess.run(command, cwd=PROJECT, env=environment, stdout=-1, stderr=stderr, check=False, timeout=60)
+
+    return run
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "fences.geojson"
+    path.write_bytes(collection(feature("one"), feature("two"), feature("two")))
+    return path
+
+
+def test_a_file_is_imported_in_nobodys_name(alice: Actor, run, file: Path) -> None:
+    done = run("import_geofences", file, "--workspace", alice.workspace.slug)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == b"3 features: 2 created, 1 duplicates, 0 refused.\n"
+    assert names(alice.client.get(URL)) == ["two", "one"]
+    event = AuditEvent.objects.latest("sequence")
+    assert (event.action, event.workspace_id, event.actor_id) == ("geofence.imported", alice.workspace.pk, None)
+
+
+def test_a_dry_run_makes_nothing(alice: Actor, run, file: Path) -> None:
+    done = run("import_geofences", file, "--workspace", alice.workspace.slug, "--dry-run")
+
+    assert (done.returncode, done.stdout) == (0, b"3 features: 2 would be created, 1 duplicates, 0 refused.\n")
+    assert not Geofence.objects.exists()
+
+
+def test_what_is_refused_shows_in_the_exit_code(alice: Actor, run, file: Path) -> None:
+    file.write_bytes(collection(feature("one"), feature(None)))
+    here = ("--workspace", alice.workspace.slug)
+
+    refused = run("import_geofences", file, *here)
+    made_before = Geofence.objects.count()
+    partly = run("import_geofences", file, *here, "--skip-refused")
+
+    assert (refused.returncode, made_before) == (1, 0)
+    assert b"1: name: the feature has no name" in refused.stderr
+    assert b"CommandError: 1 of 2 features are refused, so nothing was created." in refused.stderr
+    assert (partly.returncode, partly.stdout) == (3, b"2 features: 1 created, 0 duplicates, 1 refused.\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "words"),
+    [
+        ("a.geojson", None, (), b"cannot be read: No such file"),
+        ("a.txt", b"{}", (), b"say with --format what it is"),
+        ("a.kml", b"<kml", (), b"not valid XML"),
+        ("a.geojson", b"{}", (), b"no features"),
+        ("a.geojson", b"{}", ("--workspace", "nowhere"), b"No workspace has the slug nowhere."),
+    ],
+)
+def test_what_cannot_be_imported_is_said_in_a_sentence(
+    alice: Actor, run, tmp_path: Path, name: str, content: bytes | None, options: tuple[str, ...], words: bytes
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+
+    done = run("import_geofences", path, "--workspace", alice.workspace.slug, *options)
+
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert words in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("format_name", ["geojson", "kml", "gpx"])
+def test_an_export_can_be_imported_elsewhere(
+    alice: Actor, mallory: Actor, run, tmp_path: Path, format_name: str
+) -> None:
+    store_fence(alice, "Kept", tags=["north"])
+    gone = store_fence(alice, "Gone")
+    alice.client.delete(f"{URL}/{gone['id']}")
+    path = tmp_path / f"out.{format_name}"
+    here = ("--workspace", alice.workspace.slug, "--format", format_name)
+
+    written = run("export_geofences", *here, "--output", path)
+    printed = run("export_geofences", *here, "--tag", "north")
+    everything = run("export_geofences", *here, "--all")
+    again = run("export_geofences", *here, "--output", path)
+    imported = run("import_geofences", path, "--workspace", mallory.workspace.slug)
+
+    assert (written.returncode, written.stdout, written.stderr) == (0, b"", b"")
+    assert printed.stdout == path.read_bytes()
+    assert b"Gone" in everything.stdout and b"Gone" not in printed.stdout
+    assert again.returncode == 1 and b"cannot be written: File exists" in again.stderr
+    assert imported.returncode == 0
+    assert names(mallory.client.get(URL)) == ["Kept"]
+    assert AuditEvent.objects.filter(action="geofence.exported", workspace_id=alice.workspace.pk).count() >= 3
+
+
+def test_a_terminal_shows_how_far_it_is(alice: Actor, run, file: Path) -> None:
+    reader, writer = pty.openpty()
+    try:
+        done = run("import_geofences", file, "--workspace", alice.workspace.slug, stderr=writer)
+        shown = os.read(reader, 10_000)
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+    assert done.returncode == 0
+    assert b"features" in shown and b"%" in shown
+    assert json.loads(alice.client.get(URL).content)["total_count"] == 2
