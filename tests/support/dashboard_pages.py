@@ -155,6 +155,7 @@ PAGES: dict[str, Answers] = {
     "/sign-up": FIRST,
     "/sign-up/sent": FIRST,
     "/signed-in": AWAY,
+    "/signed-in/unasked": Answers(401, 401, 401),  # without the code that a provider's answer has left
     "/sso-recovery": followed("/sso-recovery"),
     "/sso-recovery/ask": FIRST,
     "/sso-recovery/repair": Answers(302, 403, 404),
