@@ -61,13 +61,17 @@ def delete_account(request: Request) -> None:
     if user is None:  # by another request at this moment
         raise InvalidToken()
     members = _members(user_id, workspaces)
+    # The person's row is ours, so no membership of theirs comes to be any more. One that did while this waited for its
+    # locks is in a workspace that is not locked: nobody counted its owners, nor wrote to its trail.
+    if {member.workspace_id for member in members if member.user_id == user_id} != {own.id for own in workspaces}:
+        raise MembershipChanged()
     shared = _shared(user_id, workspaces, members)
     _end_credentials(user, workspaces)
     Invitation.objects.filter(email__in=addresses).delete()
     enqueue("account_deleted", email=user.email)
     for workspace in workspaces:
         _record(request, workspace, workspace.id in shared)
-    if not workspaces:  # removed from the last one at this moment
+    if not workspaces:
         record_for(request, Action.ACCOUNT_DELETED, "An account without a workspace was deleted.", workspace_id=None)
     # Only now is nobody added any more: whoever adds a member also appends to the trail, where they wait for this end.
     if _members(user_id, workspaces) != members:

@@ -26,7 +26,7 @@ from accounts.principal import Client, Principal
 from accounts.scopes import INVITATIONS_WRITE, ROLE_SCOPES, Role
 from accounts.throttles import INVITATION_RESENDS, INVITATIONS
 from spatialflow.api import read_id
-from spatialflow.errors import ApiError, Conflict, NotFound
+from spatialflow.errors import ApiError, Conflict, DeletedMeanwhile, NotFound
 
 LIFETIME = timedelta(hours=168)
 MAX_LIFETIME_LEFT = timedelta(days=90)
@@ -158,7 +158,7 @@ def accept_for_user(invitation: Invitation, user: User, client: Client) -> tuple
     `user` has proven to be that person, or is not saved yet: then it is saved once the invitation is spent. Whoever is
     a member already keeps their role. Invitations by other workspaces stay open: what one tenant does must not touch
     another's. Raises `InviteEmailMismatch`, `NotPending` to all but one of a race, `NotFound` where the workspace is
-    suspended by now, `AccountAppeared`.
+    suspended by now, `AccountAppeared`, `DeletedMeanwhile` where the account ended meanwhile.
     """
     if user.email != invitation.email:
         raise InviteEmailMismatch()
@@ -168,11 +168,13 @@ def accept_for_user(invitation: Invitation, user: User, client: Client) -> tuple
             raise _why_not_pending(invitation)
         if user._state.adding:
             _save_new(user)
+        # First, for the lock: the end of the account must see the membership, or this the end.
+        if not User.objects.filter(id=user.id).update(last_workspace_id=invitation.workspace_id):
+            raise DeletedMeanwhile()
         membership, is_new = Membership.objects.get_or_create(
             user=user, workspace_id=invitation.workspace_id, defaults={"role": invitation.role}
         )
         FormerMember.objects.filter(user=user, workspace_id=invitation.workspace_id).delete()
-        User.objects.filter(id=user.id).update(last_workspace_id=invitation.workspace_id)
         record(
             Action.INVITATION_ACCEPTED,
             client,

@@ -21,6 +21,7 @@ from accounts.outbox import enqueue
 from accounts.permissions import InsufficientPermissions
 from accounts.principal import Client, Principal
 from accounts.scopes import ROLE_SCOPES, WORKSPACE_OWN, WORKSPACE_WRITE, Role
+from accounts.tokens import InvalidToken
 from spatialflow.errors import Conflict
 
 MAX_OWNED_WORKSPACES = 20  # a person
@@ -80,10 +81,15 @@ def personal_workspace_name(user: User) -> str:
 
 @transaction.atomic
 def create_another(request: Request, name: str, slug: str | None = None) -> Workspace:
-    """Return a new workspace of the caller. Raises `InsufficientPermissions`, `TooManyWorkspaces`, `SlugTaken`."""
+    """Return a new workspace of the caller. Raises `InsufficientPermissions`, `InvalidToken`, `TooManyWorkspaces`,
+    `SlugTaken`.
+    """
     if not request.auth.email_is_verified:
         raise InsufficientPermissions("Verify your email address before making a workspace.", "email_not_verified")
-    user = User.objects.select_for_update(no_key=True).get(id=request.auth.user_id)  # so that the count holds
+    # So that the count holds, and the end of the account sees the new membership, or this the end.
+    user = User.objects.select_for_update(no_key=True).filter(id=request.auth.user_id).first()
+    if user is None:
+        raise InvalidToken()
     if Membership.objects.filter(user=user, role=Role.OWNER).count() >= MAX_OWNED_WORKSPACES:
         raise TooManyWorkspaces()
     return create_workspace(user, name, Client.of(request), slug).workspace

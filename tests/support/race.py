@@ -3,11 +3,16 @@
 import http.client
 import json
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+
+from django.db import connection, transaction
+from django.db.models import Model
 
 Outcome = TypeVar("Outcome")
 
@@ -45,3 +50,28 @@ def at_once(count: int, act: Callable[[int], Outcome]) -> list[Outcome]:
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(released, range(count)))
+
+
+@contextmanager
+def waiting_behind(row: Model) -> Iterator[Callable[..., Future[Answer]]]:
+    """Lock a row for as long as this lasts, and give a function that starts a request and returns once that waits for a
+    lock: those that wait for one row get it in the order in which they came.
+    """
+    with ThreadPoolExecutor(4) as pool, transaction.atomic():
+        type(row)._default_manager.select_for_update().get(pk=row.pk)
+
+        def start(act: Callable[..., Answer], *arguments: Any) -> Future[Answer]:
+            before, deadline = _count_waiting(), time.monotonic() + 10
+            begun = pool.submit(act, *arguments)
+            while _count_waiting() == before and not begun.done() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert not begun.done(), begun.result()
+            return begun
+
+        yield start
+
+
+def _count_waiting() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+        return int(cursor.fetchone()[0])
