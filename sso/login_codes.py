@@ -8,6 +8,7 @@ import uuid
 from dataclasses import fields
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 from rest_framework import status
 from rest_framework.request import Request
@@ -16,7 +17,7 @@ from social_django.models import UserSocialAuth
 from accounts.audit import Action, Person, record
 from accounts.devices import AccountChanged
 from accounts.login import InvalidOtp, OtpRequired, check_second_factor
-from accounts.models import Membership, User
+from accounts.models import Membership, User, Workspace
 from accounts.principal import Client
 from accounts.sso_requirement import BY_SAML
 from accounts.tokens import TokenPair, issue
@@ -76,27 +77,56 @@ def trade(
 ) -> tuple[TokenPair, bool]:
     """Spend a login code for a token pair; return that, and whether the sign-in has made the account.
 
-    The code is gone whatever comes of it, so a stolen one can be tried once. Raises `InvalidLoginCode`,
-    `VerifierMismatch`, `ClientStateMismatch`; where the account has a second factor, which a workspace's own provider
-    stands for, `OtpRequired`, `InvalidOtp` and `Throttled` with the `code` for the next try, for SECOND_FACTOR_PATIENCE
-    at most.
+    The code is gone whatever comes of it, so a stolen one can be tried once. It goes together with what comes of it,
+    under the lock of its person: whoever ends sign-ins comes before, and takes the code away, or after, and ends the
+    sign-in. Raises `InvalidLoginCode`, `VerifierMismatch`, `ClientStateMismatch`; where the account has a second
+    factor, which a workspace's own provider stands for, `OtpRequired`, `InvalidOtp` and `Throttled` with the `code` for
+    the next try, for SECOND_FACTOR_PATIENCE at most.
     """
-    client = Client.of(request)
-    row = LoginCode.objects.consume(code)
-    if row is None:
+    found = LoginCode.objects.find(code)
+    if found is None:
         raise InvalidLoginCode()
+    with transaction.atomic():
+        _lock(found)
+        row = LoginCode.objects.consume(code)
+        try:
+            if row is None:
+                raise InvalidLoginCode()
+            _refuse_stranger(row, code_verifier, client_state, Client.of(request))
+            return _redeem(request, row, otp), row.account_is_new
+        except ApiError as error:
+            refusal = error
+    raise refusal  # only now that the code's end is committed
+
+
+def _lock(row: LoginCode) -> None:
+    """Lock the person of a code until the caller's transaction ends; before them the workspace whose provider vouched
+    for them, as `hold_entry` does.
+    """
+    if method_of(row.provider) == BY_SAML:
+        Workspace.objects.lock(row.workspace_id)
+    User.objects.select_for_update(no_key=True).filter(id=row.user_id).first()
+
+
+def _refuse_stranger(row: LoginCode, code_verifier: str, client_state: str, client: Client) -> None:
+    """Raise `VerifierMismatch` or `ClientStateMismatch`, recorded, for somebody who did not begin the sign-in."""
     if not hmac.compare_digest(challenge_of(code_verifier), row.code_challenge):
         raise _refused(row, client, VerifierMismatch())
     if not hmac.compare_digest(client_state.encode("utf-8", "surrogatepass"), row.client_state.encode()):
         raise _refused(row, client, ClientStateMismatch())
+
+
+def _redeem(request: Request, row: LoginCode, otp: str | None) -> TokenPair:
+    """Sign in the person of a code that is spent; nothing stays of a sign-in that fails."""
+    client = Client.of(request)
     try:
         if method_of(row.provider) == BY_SAML:
-            return _trade_of_workspace(row, client), row.account_is_new
+            return _trade_of_workspace(row, client)
         membership = _membership_of(row)
         _ask_for_factor(request, row, membership.user, otp)
         with transaction.atomic():
-            _hold_identity(row)
-            return issue(membership, method_of(row.provider), client), row.account_is_new
+            _refuse_unbound(row)
+            return issue(membership, method_of(row.provider), client)
     except (AccountChanged, IntegrityError):
         raise InvalidLoginCode() from None
 
@@ -115,10 +145,14 @@ def find_waiting(code: str, code_verifier: str, client_state: str) -> Membership
 
 
 def _membership_of(row: LoginCode) -> Membership:
+    """Return the membership in which a code signs in. Raises `InvalidLoginCode` where it may not any more, and where
+    everybody's sign-ins in the workspace were ended since it began: that takes codes away without the person's lock,
+    and so may have missed the one for the next try of a second factor.
+    """
     members = Membership.objects.select_related("user", "workspace").filter(user__is_active=True)
-    membership = members.filter(
-        user_id=row.user_id, workspace_id=row.workspace_id, workspace__suspended_at=None
-    ).first()
+    is_ended = Q(workspace__sign_ins_ended_at__gte=row.begun_at)
+    here = members.filter(user_id=row.user_id, workspace_id=row.workspace_id, workspace__suspended_at=None)
+    membership = here.exclude(is_ended).first()
     if membership is None:
         raise InvalidLoginCode()
     return membership
@@ -137,11 +171,10 @@ def _ask_for_factor(request: Request, row: LoginCode, user: User, otp: str | Non
         raise
 
 
-def _hold_identity(row: LoginCode) -> None:
-    """Keep the identity that a code came by bound until the caller's transaction ends, under the lock of its person,
-    which whoever takes it away holds as well. Raises `InvalidLoginCode` where it is gone, or bound anew since.
+def _refuse_unbound(row: LoginCode) -> None:
+    """Raise `InvalidLoginCode` where the identity that a code came by is gone, or was bound anew since: whoever takes
+    it away holds the lock of its person, too.
     """
-    User.objects.select_for_update(no_key=True).filter(id=row.user_id).first()
     bound = UserSocialAuth.objects.filter(user_id=row.user_id, provider=row.provider, created__lte=row.begun_at)
     if not bound.exists():
         raise InvalidLoginCode()

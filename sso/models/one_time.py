@@ -48,7 +48,7 @@ class OneTimeManager(models.Manager["OneTimeRow"]):
     def consume(self, raw: str) -> Any:
         """Return the unexpired row of a secret, or None. The row is gone from the database on every path.
 
-        Call it outside of any transaction whose undoing would bring the row back.
+        Call it outside of any transaction whose undoing for a refusal would bring the row back.
         """
         return self.consume_digest(digest(raw))
 
