@@ -48,7 +48,7 @@ class KeySet:
         self._keys: Mapping[str, RSAPublicKey] = {}
         self._fetched_at = -math.inf
         self._failed_at = -math.inf
-        self._unknown_at = -math.inf  # when the last request was made for a key that is not there
+        self._unknown_at = -math.inf  # when the provider last answered whether it has a key that was not there
         self._fetching = threading.Lock()
 
     def find(self, kid: str) -> RSAPublicKey | None:
@@ -72,18 +72,26 @@ class KeySet:
         return time.monotonic() - self._fetched_at
 
     def _ask_about_unknown_key(self) -> None:
-        """Look whether the provider has changed its keys, at most once a minute, however many unknown ones come."""
+        """Look whether the provider has changed its keys, at most once a minute, however many unknown ones come.
+
+        Raises `KeysUnavailable` where it does not say: only its answer makes a key unknown, and no failure lasts longer
+        than FAILURE_PAUSE_SECONDS.
+        """
         seen = self._fetched_at
         if not self._fetching.acquire(timeout=WAIT_SECONDS):
-            return
+            raise KeysUnavailable()
         try:
             is_asked_already = self._fetched_at != seen  # while this thread waited
             if is_asked_already or time.monotonic() - self._unknown_at < UNKNOWN_KEY_PAUSE_SECONDS:
                 return
+            if self._has_just_failed() or not self._fetch():
+                raise KeysUnavailable()
             self._unknown_at = time.monotonic()
-            self._fetch()
         finally:
             self._fetching.release()
+
+    def _has_just_failed(self) -> bool:
+        return time.monotonic() - self._failed_at < FAILURE_PAUSE_SECONDS
 
     def _refresh(self, patience: float) -> None:
         """Fetch keys that are due. While others can go on with the ones there are, nobody waits for the request of
@@ -93,18 +101,21 @@ class KeySet:
         if not self._fetching.acquire(timeout=patience):
             return
         try:
-            if self._fetched_at == seen and time.monotonic() - self._failed_at >= FAILURE_PAUSE_SECONDS:
+            if self._fetched_at == seen and not self._has_just_failed():
                 self._fetch()
         finally:
             self._fetching.release()
 
-    def _fetch(self) -> None:
+    def _fetch(self) -> bool:
+        """Ask the provider, and return whether it has said its keys."""
         try:
             self._keys = _read(self.url)
             self._fetched_at = time.monotonic()
         except ProviderUnavailable:
             self._failed_at = time.monotonic()
             logger.warning("the keys at %s cannot be had", self.url)
+            return False
+        return True
 
 
 def _read(url: str) -> dict[str, RSAPublicKey]:

@@ -81,6 +81,25 @@ def test_a_flood_of_unknown_keys_makes_one_request_a_minute(anyone: APIClient, p
     assert provider.asked("/keys") == 3
 
 
+def test_a_changed_key_is_let_in_as_soon_as_the_provider_says_it(anyone: APIClient, provider: Issuer, clock: Clock):
+    """Only the provider's answer makes a key unknown. While it gives none, that is no fault of who signs in."""
+    assert sign_in(anyone, provider).status_code == 200
+    provider.rotate("second")
+    provider.behave("/keys", with_an_error)
+
+    refused = [sign_in(anyone, provider, "second") for _ in range(4)]
+
+    assert {(answer.status_code, answer["Retry-After"]) for answer in refused} == {(503, "10")}
+    assert {answer.json()["error_code"] for answer in refused} == {"provider_unavailable"}
+    assert provider.asked("/keys") == 2  # and not by everybody who comes
+    provider.behave("/keys", None)
+    assert sign_in(anyone, provider, "second").status_code == 503
+
+    clock.ahead = 11
+    assert sign_in(anyone, provider, "second").status_code == 200
+    assert provider.asked("/keys") == 3
+
+
 MISBEHAVIOURS = [slowly, with_a_page, with_an_error, endlessly, elsewhere, with_a_list, with_nesting]
 
 
