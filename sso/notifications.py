@@ -16,7 +16,7 @@ from accounts.models import SignIn, User
 from accounts.outbox import enqueue
 from accounts.principal import Client
 from sso.identities import unbind
-from sso.idtoken import Signed, refusal, verify_signed
+from sso.idtoken import InvalidIdToken, Signed, refusal, verify_signed
 from sso.models import AppleRefreshToken, SpentToken
 from sso.providers import APPLE, native_provider
 
@@ -25,11 +25,22 @@ logger = logging.getLogger(__name__)
 MAX_AGE = timedelta(days=7)  # Apple repeats what it could not deliver
 ENDS_THE_IDENTITY = {"consent-revoked", "account-delete", "account-deleted"}
 STOPS_MAIL, ALLOWS_MAIL = "email-disabled", "email-enabled"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RELAY = "@privaterelay.appleid.com"
 
 
+class InvalidNotification(InvalidIdToken):
+    """For the operator: nobody but Apple's server, or who tries to pass for it, gets to read it."""
+
+    default_detail = (
+        "This is no notification that Apple has signed for a client id in APPLE_CLIENT_IDS within the last seven days. "
+        "The log says what is wrong with it."
+    )
+    default_code = "invalid_notification"
+
+
 class Event(NamedTuple):
-    """What happened to a subject, at a moment of whole seconds; `email` is the private address it is about."""
+    """What happened to a subject, and when; `email` is the private address it is about."""
 
     kind: str
     subject: str
@@ -38,16 +49,20 @@ class Event(NamedTuple):
 
 
 def act_on_notification(payload: str, client: Client) -> None:
-    """Verify what Apple says, and act on it: once, however often it comes. Raises `NotConfigured`, `InvalidIdToken`,
-    `KeysUnavailable`.
+    """Verify what Apple says, and act on it: once, however often it comes. Raises `NotConfigured`,
+    `InvalidNotification`, `KeysUnavailable`.
 
     An identity that ended is unbound and its sign-ins end; its person is told how else to come in. To a private address
     that Apple does not forward to no mail is sent. What is not known is nothing to act on, and neither is what happened
-    before the identity was bound: Apple repeats for days what it could not deliver.
+    before the identity was bound, or before the last of the same kind: Apple repeats for days what it could not
+    deliver.
     """
-    required = ("iss", "aud", "iat", "jti", "events")
-    signed = verify_signed(native_provider(APPLE), payload, required, int(MAX_AGE.total_seconds()))
-    event = _read(signed)
+    try:
+        required = ("iss", "aud", "iat", "jti", "events")
+        signed = verify_signed(native_provider(APPLE), payload, required, int(MAX_AGE.total_seconds()))
+        event = _read(signed)
+    except InvalidIdToken:
+        raise InvalidNotification() from None
     logger.info("Apple tells of %.40s", event.kind)
     with transaction.atomic():
         is_new = SpentToken.objects.spend(f"{APPLE} notification", str(signed.claims["jti"]), 2 * MAX_AGE)
@@ -73,10 +88,12 @@ def _read(signed: Signed) -> Event:
 
 
 def _moment_of(event: dict[str, Any], issued_at: int) -> datetime:
-    """Return when it happened: Apple writes `event_time` in milliseconds. Without one, when it was signed."""
+    """Return when it happened: Apple writes `event_time` in milliseconds. Without one that is no later than the second
+    in which it was signed, then.
+    """
     written = event.get("event_time")
-    seconds = written // 1000 if type(written) is int and 0 <= written < 2**50 else issued_at
-    return datetime.fromtimestamp(seconds, UTC)
+    is_moment = type(written) is int and 0 <= written < (issued_at + 1) * 1000
+    return EPOCH + timedelta(milliseconds=written if is_moment else issued_at * 1000)
 
 
 def _find_person(event: Event) -> User | None:
@@ -90,12 +107,18 @@ def _find_person(event: Event) -> User | None:
 
 
 def _stop_or_allow_mail(user: User, event: Event, client: Client) -> None:
-    """Remember whether Apple forwards mail to the private address of an account; of another address it says nothing."""
+    """Remember whether Apple forwards mail to the private address of an account; of another address it says nothing.
+
+    What arrives late does not undo what happened after it.
+    """
     if not user.email.endswith(RELAY) or event.email.lower() not in ("", user.email):
+        return
+    if user.mail_switched_at is not None and event.happened_at < user.mail_switched_at:
         return
     is_stopped = event.kind == STOPS_MAIL
     user.undeliverable_email = user.email if is_stopped else ""
-    user.save(update_fields=["undeliverable_email", "updated_at"])
+    user.mail_switched_at = event.happened_at
+    user.save(update_fields=["undeliverable_email", "mail_switched_at", "updated_at"])
     _record(
         Action.MAIL_STOPPED if is_stopped else Action.MAIL_ALLOWED,
         "Apple does not forward mail to this account any more." if is_stopped else "Apple forwards mail again.",

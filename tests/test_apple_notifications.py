@@ -97,8 +97,8 @@ def test_what_happened_before_the_identity_was_bound_changes_nothing(
 RELAY = "x7k2@privaterelay.appleid.com"
 
 
-def about_mail(provider: Issuer, kind: str, email: str | None = RELAY) -> str:
-    event = {"type": kind, "sub": "001.ada.0001", "email": email, "is_private_email": "true"}
+def about_mail(provider: Issuer, kind: str, email: str | None = RELAY, **more: Any) -> str:
+    event = {"type": kind, "sub": "001.ada.0001", "email": email, "is_private_email": "true", **more}
     return provider.notification("", events=json.dumps(event))
 
 
@@ -122,6 +122,35 @@ def test_to_a_private_address_that_apple_does_not_forward_to_no_mail_is_sent(any
         ("account.mail_stopped", user.id, {"provider": "apple"}),
         ("account.mail_allowed", user.id, {"provider": "apple"}),
     ]
+
+
+def test_what_apple_delivers_late_does_not_undo_what_happened_since(anyone: APIClient, provider: Issuer):
+    signed_in = anyone.post(APPLE, apple_body(provider, nonce_for(anyone), token_email=RELAY), format="json").json()
+    ada = bearer(signed_in["access_token"])
+
+    def is_stopped_by(kind: str, event_time: Any) -> bool:
+        assert tell(anyone, about_mail(provider, kind, event_time=event_time)).status_code == 200
+        stopped: bool = ada.get("/api/v1/account/me").json()["mail_stopped"]
+        return stopped
+
+    now = int(time.time()) * 1000 + 1
+    assert is_stopped_by("email-enabled", now) is False
+    assert is_stopped_by("email-disabled", now - 1) is False
+    assert is_stopped_by("email-disabled", now + 1) is True
+    assert is_stopped_by("email-enabled", now) is True
+    assert AuditEvent.objects.filter(action__startswith="account.mail_").count() == 2
+
+
+@pytest.mark.parametrize("event_time", [2**49, 2**50, 2**63, -1, True, "now", None])
+def test_a_moment_that_cannot_be_counts_as_when_it_was_signed(anyone: APIClient, provider: Issuer, event_time: Any):
+    """None of them keeps what Apple says later from counting."""
+    anyone.post(APPLE, apple_body(provider, nonce_for(anyone), token_email=RELAY), format="json")
+
+    told = tell(anyone, about_mail(provider, "email-disabled", event_time=event_time))
+
+    assert (told.status_code, User.objects.get().is_mail_stopped) == (200, True)
+    assert tell(anyone, about_mail(provider, "email-enabled")).status_code == 200
+    assert not User.objects.get().is_mail_stopped
 
 
 def test_mail_to_an_address_that_is_not_apples_goes_on(anyone: APIClient, provider: Issuer, ada: APIClient):
@@ -179,7 +208,14 @@ def test_other_sign_ins_go_on(anyone: APIClient, provider: Issuer, alice: Actor)
 def test_what_apple_did_not_say_is_refused(anyone: APIClient, provider: Issuer, ada: APIClient, change: dict[str, Any]):
     response = tell(anyone, provider.notification("consent-revoked", **change))
 
-    assert (response.status_code, response.json()["error_code"]) == (401, "invalid_identity_token")
+    assert (response.status_code, response.json()) == (
+        401,
+        {
+            "detail": "This is no notification that Apple has signed for a client id in APPLE_CLIENT_IDS within the "
+            "last seven days. The log says what is wrong with it.",
+            "error_code": "invalid_notification",
+        },
+    )
     assert ada.get(ME).status_code == 200
 
 

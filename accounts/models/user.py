@@ -37,6 +37,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     email = models.CharField(max_length=MAX_LENGTH, unique=True)
     email_verified_at = models.DateTimeField(null=True, blank=True)
     undeliverable_email = models.CharField(max_length=MAX_LENGTH, blank=True)  # a relay said so; while it is `email`
+    mail_switched_at = models.DateTimeField(null=True, blank=True)  # when the relay stopped or began to forward
     name = models.CharField(max_length=255, blank=True)
     company = models.CharField(max_length=255, blank=True)
     language_preference = models.CharField(max_length=10, default="en")
@@ -66,6 +67,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     @property
     def has_second_factor(self) -> bool:
         return self.totp_confirmed_at is not None
+
+    @property
+    def is_mail_stopped(self) -> bool:
+        """Whether a relay has said that it forwards no mail to the address of the account."""
+        return bool(self.undeliverable_email) and self.undeliverable_email == self.email
 
     @property
     def home_workspace_id(self) -> uuid.UUID | None:

@@ -69,7 +69,9 @@ class ProfileUpdateSerializer(PreferencesSerializer):
 
 
 class ProfileSerializer(PreferencesSerializer):
-    """Describes what `profile_json` renders: the contract's UserProfileResponse, and whether a second factor is on."""
+    """Describes what `profile_json` renders: the contract's UserProfileResponse, whether a second factor is on, and
+    whether mail to the address is stopped, because Apple has said that it does not forward it.
+    """
 
     id = serializers.CharField()
     email = serializers.CharField()
@@ -89,6 +91,7 @@ class ProfileSerializer(PreferencesSerializer):
     selected_plan = serializers.CharField()
     company = serializers.CharField(allow_null=True)
     second_factor_enabled = serializers.BooleanField()
+    mail_stopped = serializers.BooleanField()
 
 
 def profile_json(membership: Membership) -> dict[str, Any]:
@@ -115,4 +118,5 @@ def profile_json(membership: Membership) -> dict[str, Any]:
         "selected_plan": user.selected_plan,
         "company": user.company or None,
         "second_factor_enabled": user.has_second_factor,
+        "mail_stopped": user.is_mail_stopped,
     }
