@@ -91,6 +91,7 @@ def step_of(text: str) -> str:
     """Return a step of a preset as a person reads it, who copies from the page and has no API."""
     said = text.replace("acs_url", "our ACS URL").replace("entity_id", "our entity ID")
     said = said.replace("send that address here", "enter that address in step 2")
+    said = said.replace("Send the metadata here", "Enter the metadata in step 2")
     said = said.replace("paste that file here", "paste that file in step 2")
     return said[0].upper() + said[1:]
 

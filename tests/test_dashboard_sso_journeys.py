@@ -17,10 +17,9 @@ from tests.support.launch import launch
 from tests.support.pysaml2_idp import pysaml2_idp
 from tests.support.real_providers import BOB, EVE, RealProvider
 from tests.support.sso_history import connected
+from tests.support.sso_way import PLACE, claim_domain, is_at, name_attributes, press, publish_record
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-PLACE = "/settings/sso"
 
 
 @pytest.fixture(scope="module")
@@ -43,36 +42,19 @@ def provider() -> Iterator[RealProvider]:
         yield running
 
 
-def press(page: Page, name: str) -> None:
-    page.get_by_role("button", name=name, exact=True).click()
-
-
-def is_at(page: Page, heading: str) -> None:
-    expect(page.get_by_role("heading", level=1)).to_contain_text(heading)
-
-
 def enter_metadata(page: Page, provider: RealProvider) -> None:
     page.get_by_label("Metadata (XML)").fill(provider.metadata().decode())
     look_at(page)
     press(page, "Save the connection")
 
 
-def name_attributes(page: Page, provider: RealProvider) -> None:
-    """Enter how the provider calls what it says of a person."""
-    for label, name in (("Email address", "email"), ("First name", "first_name"), ("Last name", "last_name")):
-        page.get_by_label(label).fill(provider.attributes.get(name, ""))
-    look_at(page)
-    press(page, "Save the settings")
-
-
 def prove(page: Page, dns: DnsServer) -> None:
     press(page, "Domains")
-    page.get_by_label("Domain", exact=True).fill("acme.test")
-    press(page, "Add it")
+    claim_domain(page, "acme.test")
     press(page, "Check the record now")
     expect(page.get_by_text("There is no TXT record of this name yet.")).to_be_visible()
     look_at(page)
-    dns.records[page.locator("#dns-name").inner_text()] = [page.locator("#dns-value").inner_text()]
+    publish_record(page, dns)
     press(page, "Check the record now")
     expect(page.locator("h1 .badge")).to_have_text("Proven")
     page.get_by_role("link", name="Back to the steps").click()
@@ -126,6 +108,8 @@ def test_an_owner_goes_the_whole_way(
         prove(page, dns)
         press(page, "Settings")
         name_attributes(page, provider)
+        look_at(page)
+        press(page, "Save the settings")
         try_until_it_passes(page, provider)
         press(page, "Switch on")
         press(page, "Switch it on")
@@ -159,6 +143,8 @@ def test_a_second_connection_is_tested_swapped_and_rolled_back(
         provider.fetch(f"{site}/api/v1/auth/saml/acme/metadata")
         press(page, "Settings")
         name_attributes(page, provider)
+        look_at(page)
+        press(page, "Save the settings")
         press(page, "Test")
         try_it(page, provider, BOB)
         is_at(page, "The test passed")

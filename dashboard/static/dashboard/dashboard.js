@@ -4,10 +4,15 @@
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (button) {
-    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent.trim());
-    const said = button.textContent;
-    button.textContent = "Copied";
-    setTimeout(() => { button.textContent = said; }, 2000);
+    const source = document.getElementById(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(source.textContent.trim());
+      button.dataset.said ??= button.textContent; // pressed again while it still says so
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = button.dataset.said; }, 2000);
+    } catch {
+      getSelection().selectAllChildren(source); // the browser does not let us: one key is left to press
+    }
   }
   const keeper = event.target.closest("[data-download]");
   if (keeper) {
