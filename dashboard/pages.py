@@ -24,6 +24,7 @@ from accounts.switching import offered
 from accounts.tokens import InvalidToken
 from accounts.usage import charge_credential
 from dashboard import session
+from dashboard.drawn_in import DrawnElsewhere, both_workspaces, require_drawn_here
 from dashboard.navigation import navigation
 from dashboard.wording import sentence_of
 from spatialflow.errors import validation_response
@@ -49,14 +50,16 @@ class Form:
 
 class Page(View):
     """A page for whoever is signed in. `scopes` says for each method what it takes, as in the API's views; a page
-    that is for everybody sets `is_public`, one for what a stolen session must not be able to do `needs_fresh`.
+    that is for everybody sets `is_public`, one for what a stolen session must not be able to do `needs_fresh`, one
+    whose form does the same in every workspace `acts_anywhere`.
 
     Answers: 302 to the sign-in for nobody, 403 with the reason without the scope, 429 beyond the plan's limit, 302 to
-    /confirm and back where whoever is there has not proven lately who they are.
+    /confirm and back where whoever is there has not proven lately who they are, 409 for a form of another workspace.
     """
 
     is_public: ClassVar[bool] = False
     needs_fresh: ClassVar[bool] = False
+    acts_anywhere: ClassVar[bool] = False
     scopes: ClassVar[dict[str, str]] = {}
     template: ClassVar[str] = ""
     title: ClassVar[str] = ""
@@ -68,12 +71,16 @@ class Page(View):
         try:
             if not self.is_public:
                 charge_credential(request, request.auth)
+                if request.method == "POST" and not self.acts_anywhere:
+                    require_drawn_here(request)
                 HasScope().has_permission(request, self)
             if self.needs_fresh:
                 session.require_fresh(request)
             return self.kept_private(super().dispatch(request, *args, **kwargs))
         except session.NotFresh:
             return to_confirmation(request)
+        except DrawnElsewhere:
+            return self.kept_private(drawn_elsewhere(request))
         except InvalidToken as refusal:  # the sign-in ended at this very moment
             return self.kept_private(refused(request, refusal)) if self.is_public else to_sign_in(request)
         except APIException as refusal:
@@ -194,6 +201,12 @@ def refused(request: HttpRequest, refusal: APIException, title: str = "This is n
     context = {"title": title, "sentence": sentence, "status": status, "frame": frame}
     response = render(request, "dashboard/refused.html", shell(request) | context, status=status)
     return with_headers(response, request, refusal)
+
+
+def drawn_elsewhere(request: HttpRequest) -> HttpResponse:
+    """Return the page that says that a form belongs to another workspace, with the way back there."""
+    context = shell(request) | both_workspaces(request) | {"title": "You are in another workspace now"}
+    return render(request, "dashboard/drawn_elsewhere.html", context, status=DrawnElsewhere.status_code)
 
 
 def own_path(text: str) -> str:

@@ -127,7 +127,8 @@ TEMPLATES = [
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.messages.context_processors.messages",
-            ]
+            ],
+            "builtins": ["dashboard.templatetags.forms"],
         },
     }
 ]

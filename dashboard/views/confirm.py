@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
-from accounts.scopes import ACCOUNT_READ
+from accounts.scopes import SIGN_IN_OWN
 from accounts.second_factor import prove
 from accounts.serializers.second_factor import BothFactorsSerializer, CurrentPasswordSerializer
 from dashboard import entering, session
@@ -22,9 +22,10 @@ from sso.identities import proofs_of
 class ConfirmPage(FormPage):
     """Take the password, and where the account has a second factor its code; then go on to `next`."""
 
-    scopes = {"GET": ACCOUNT_READ, "POST": ACCOUNT_READ}
+    scopes = {"GET": SIGN_IN_OWN, "POST": SIGN_IN_OWN}
     template = "dashboard/confirm/confirm.html"
     title = "Confirm that it is you"
+    acts_anywhere = True
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if session.is_fresh(request):
@@ -51,7 +52,7 @@ class ConfirmElsewherePage(Page):
     `NotFound` for a way that they do not have.
     """
 
-    scopes = {"GET": ACCOUNT_READ}
+    scopes = {"GET": SIGN_IN_OWN}
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         proofs, way = proofs_of(request.auth), request.GET.get("way", "")

@@ -11,7 +11,7 @@ from accounts.scopes import ACCOUNT_OWN, ACCOUNT_READ, ACCOUNT_WRITE
 from accounts.serializers.workspaces import WorkspaceCreateSerializer, WorkspaceSelectSerializer
 from accounts.workspaces import create_another
 from dashboard import session
-from dashboard.pages import FormPage, validated
+from dashboard.pages import FormPage, own_path, validated
 
 
 class WorkspacesPage(FormPage):
@@ -20,6 +20,7 @@ class WorkspacesPage(FormPage):
     scopes = {"GET": ACCOUNT_READ, "POST": ACCOUNT_WRITE}
     template = "dashboard/workspaces/list.html"
     title = "Workspaces"
+    acts_anywhere = True
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
         choices = switching.choices(request.auth, request.auth.workspace_id)
@@ -33,7 +34,7 @@ class WorkspacesPage(FormPage):
         pair = switching.select(request, **validated(WorkspaceSelectSerializer, request.POST))
         session.name_sign_in(request, pair)
         messages.success(request, f"You are in {pair.membership.workspace.name} now.")
-        return redirect("/")
+        return redirect(own_path(request.POST.get("next", "/")))
 
 
 class NewWorkspacePage(FormPage):

@@ -266,6 +266,8 @@ def assert_well_made(answer: HttpResponse) -> None:
     for form in page.xpath("//form"):
         is_post = form.get("method", "get").lower() == "post"
         assert bool(form.xpath(".//input[@name='csrfmiddlewaretoken']")) == is_post, "a token belongs to each POST"
+        is_somebodys = bool(page.xpath("//form[@action='/sign-out']"))
+        assert form.xpath(".//input[@name='drawn_in']") or not (is_post and is_somebodys), "and its workspace"
 
 
 HEADERS = {

@@ -7,11 +7,12 @@ from urllib.parse import parse_qsl, urlsplit
 from django.test import Client
 
 from tests.support.cast import PASSWORD
+from tests.support.pages import Tab
 
 
 def visitor(**options: Any) -> Client:
     """Return somebody's browser at PUBLIC_URL's host."""
-    return Client(SERVER_NAME="localhost", **options)
+    return Tab(SERVER_NAME="localhost", **options)
 
 
 def enter_password(browser: Client, email: str, password: str = PASSWORD) -> Any:

@@ -10,14 +10,25 @@ from lxml import html
 
 from accounts.tokens import TokenPair
 from dashboard import session
+from dashboard.drawn_in import FIELD
 from tests.support.cast import Actor
 
 
-def signed_in(actor: Actor, pair: TokenPair | None = None, **options: Any) -> Client:
+class Tab(Client):
+    """A tab of a browser whose forms were drawn in the workspace that it is in, unless a test says where."""
+
+    def post(self, path: str, data: Any = None, *args: Any, **options: Any) -> HttpResponse:
+        sign_in = self.session.get("sign_in")
+        if sign_in and (data is None or isinstance(data, dict)):
+            data = {FIELD: sign_in[2], **(data or {})}
+        return super().post(path, data, *args, **options)
+
+
+def signed_in(actor: Actor, pair: TokenPair | None = None, **options: Any) -> Tab:
     """Return a browser's client that the actor is signed in to the dashboard with, by the sign-in of `pair` or else by
     the actor's own.
     """
-    client = Client(HTTP_USER_AGENT="Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0", **options)
+    client = Tab(HTTP_USER_AGENT="Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0", **options)
     request = HttpRequest()
     request.session = client.session
     session.begin(request, pair or actor.pair)
