@@ -12,7 +12,7 @@ $(shell rm -f $(VENV)/.made)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench bench-audit vendor screenshots
+.PHONY: help run test lint format bench bench-audit bench-geofences vendor screenshots
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -41,6 +41,9 @@ bench: $(VENV)/.run-requirements ## measure the service on this machine: two min
 
 bench-audit: $(VENV)/.run-requirements ## measure how many events the audit trail takes, and verify its chain: half a minute
 	@exec $(PY) -m bench.audit $(ARGS)
+
+bench-geofences: $(VENV)/.run-requirements ## measure point tests and lists with up to a million fences, and imports: ten minutes
+	@exec $(PY) -m bench.geofences $(ARGS)
 
 vendor: ## copy the third-party files that the dashboard serves, with their licences, from their npm packages
 	@command -v npm >/dev/null || { echo "npm is needed: install the Debian package npm." >&2; exit 1; }

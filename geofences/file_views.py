@@ -21,7 +21,7 @@ from geofences.file_serializers import (
 from geofences.files.formats import FORMATS
 from geofences.openapi import PAGE_PARAMETERS
 from geofences.transfers import export_and_record, import_and_record
-from spatialflow.api import WorkspaceAPIView
+from spatialflow.api import WITHOUT_HEAD, WorkspaceAPIView
 from spatialflow.errors import ErrorSerializer
 
 FILTERS = [parameter for parameter in PAGE_PARAMETERS if parameter.name not in ("limit", "offset")]
@@ -64,6 +64,7 @@ class ExportView(WorkspaceAPIView):
     with its radius beside it, for none of the formats has circles.
     """
 
+    http_method_names = WITHOUT_HEAD
     scopes = {"GET": "geofences:read"}
 
     @extend_schema(

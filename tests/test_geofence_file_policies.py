@@ -3,9 +3,11 @@
 import json
 from typing import Any
 
+import psycopg
 import pytest
 
 from accounts.models import AuditEvent
+from geofences.imports import LOCK_SLOT, LOCK_WORKSPACE, SLOTS
 from geofences.models import Geofence
 from tests.support.cast import Actor
 from tests.support.fence_files import GEOJSON, IMPORT, collection, counts, export, feature, only_fence, send
@@ -153,3 +155,29 @@ def test_nobody_imports_or_exports_across_workspaces(alice: Actor, mallory: Acto
     assert json.loads(export(mallory.client))["features"] == []
     assert mallory.client.get(URL).json()["total_count"] == 0
     assert len(json.loads(export(alice.client))["features"]) == 1
+
+
+def test_a_workspace_imports_one_file_at_a_time_and_all_together_two(
+    alice: Actor, mallory: Actor, database_url: str
+) -> None:
+    with psycopg.connect(database_url) as other:
+        take(other, LOCK_WORKSPACE, alice.workspace.pk.int % 2**31)
+        refused = send(alice.client, collection(feature()))
+        other.rollback()
+        for slot in range(SLOTS):
+            take(other, LOCK_SLOT, slot)
+        busy = send(alice.client, collection(feature()))
+        other.rollback()
+
+        assert (refused.status_code, refused.json()["error_code"]) == (409, "import_under_way")
+        assert (busy.status_code, busy.json()["error_code"]) == (503, "imports_busy")
+        assert int(busy["Retry-After"]) > 0
+        take(other, LOCK_WORKSPACE, alice.workspace.pk.int % 2**31)
+        assert counts(send(mallory.client, collection(feature()))) == (1, 1, 0, 0)
+        other.rollback()
+        assert counts(send(alice.client, collection(feature()))) == (1, 1, 0, 0)
+
+
+def take(other: psycopg.Connection, lock: int, number: int) -> None:
+    """Hold what an import under way in another process holds."""
+    assert other.execute("SELECT pg_try_advisory_xact_lock(%s::int, %s::int)", [lock, number]).fetchone() == (True,)

@@ -32,7 +32,8 @@ class WatchedFile:
 class Command(BaseCommand):
     help = (
         "Make geofences of a GeoJSON, KML or GPX file of any size: all or none, unless --skip-refused. Exits with 0 "
-        f"when nothing is wrong, 1 when nothing was made of a file with errors, {PARTLY} when some features were left out."
+        "when nothing is wrong, 1 when errors kept everything from being made, "
+        f"{PARTLY} when some features were left out."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
