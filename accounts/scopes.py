@@ -36,8 +36,9 @@ SCOPE_BITS = {scope: 1 << place for place, scope in enumerate(KEY_SCOPES)}
 WATCHED_KEY_SCOPES = frozenset({"geofences:read", "geofences:write"})
 
 # What only a signed-in person can do; no key carries these.
+SIGN_IN_OWN = "sign_in:own"  # this very sign-in: whose it is, to prove that they are still there, to end it
 ACCOUNT_READ = "account:read"
-ACCOUNT_WRITE = "account:write"  # what concerns the caller in this workspace: sign out, leave, renew
+ACCOUNT_WRITE = "account:write"  # what concerns the caller in this workspace: leave it, enter another one
 ACCOUNT_OWN = "account:own"  # the account as a whole: its profile, password, address, second factor, sessions, end
 API_KEYS_READ = "api_keys:read"
 API_KEYS_WRITE = "api_keys:write"
@@ -54,15 +55,15 @@ WORKSPACE_KEYS_WRITE = "workspace_api_keys:write"
 SSO_MANAGE = "sso:manage"  # the workspace's identity provider, its domains, and whether people must use it
 
 # What a person may still do whose workspace demands a second factor that is not set up yet.
-SECOND_FACTOR_SETUP_SCOPES = frozenset({ACCOUNT_READ, ACCOUNT_WRITE, ACCOUNT_OWN})
+SECOND_FACTOR_SETUP_SCOPES = frozenset({SIGN_IN_OWN, ACCOUNT_READ, ACCOUNT_WRITE, ACCOUNT_OWN})
 
-# What an owner may do who came in by a recovery link: repair the identity provider that locked them out, and leave.
-RECOVERY_SCOPES = frozenset({ACCOUNT_READ, ACCOUNT_WRITE, WORKSPACE_READ, SSO_MANAGE})
+# What an owner may do who came in by a recovery link: repair the identity provider that locked them out, and sign out.
+RECOVERY_SCOPES = frozenset({SIGN_IN_OWN, SSO_MANAGE})
 
 # What only a key can do: ask who it is.
 CURRENT_KEY_READ = "current_api_key:read"
 
-_ACCOUNT = frozenset({ACCOUNT_READ, ACCOUNT_WRITE, ACCOUNT_OWN})
+_ACCOUNT = frozenset({SIGN_IN_OWN, ACCOUNT_READ, ACCOUNT_WRITE, ACCOUNT_OWN})
 _MEMBER = _ACCOUNT | {API_KEYS_READ, API_KEYS_WRITE, WORKSPACE_READ, MEMBERS_READ}
 _MANAGE = frozenset({WORKSPACE_WRITE, MEMBERS_WRITE, INVITATIONS_READ, INVITATIONS_WRITE, AUDIT_READ})
 _OWN = frozenset({WORKSPACE_OWN, WORKSPACE_KEYS_READ, WORKSPACE_KEYS_WRITE, SSO_MANAGE})

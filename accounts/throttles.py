@@ -86,10 +86,10 @@ DETECT_BY_ADDRESS = Limit("detect-method-ip", "30/m")
 DOMAIN_CHECKS = Limit("domain-checks", "30/h")
 METADATA_FETCHES = Limit("metadata-fetches", "20/h")
 
-# A link for a locked-out owner: 10 asked for an hour from one address, 3 for one email address, 20 tried from one
-# address.
+# A link for a locked-out owner: 10 asked for an hour from one address, 3 mailed to one owner about one workspace, 20
+# tried from one address. Whoever asks is not told of the second, nor can they use it up for another workspace.
 RECOVERY_BY_ADDRESS = Limit("sso-recovery-ip", "10/h")
-RECOVERY_BY_EMAIL = Limit("sso-recovery-email", "3/h")
+RECOVERY_BY_OWNER = Limit("sso-recovery-owner", "3/h")
 RECOVERY_LINK_BY_ADDRESS = Limit("sso-recovery-link-ip", "20/h")
 
 # Bulk creation and imports of geofences, as published for the former: 10 an hour by one sign-in, 60 by one API key.

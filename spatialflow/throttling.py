@@ -82,6 +82,10 @@ class Limit:
         """
         apply(request, self._usage(identity, increment=True), caches[settings.RATELIMIT_USE_CACHE].counted_key)
 
+    def has_room(self, identity: str) -> bool:
+        """Count one of `identity` where no request waits for the answer; return whether it is within the limit."""
+        return not self._usage(identity, increment=True).exceeded
+
     def refuse_exceeded(self, request: Request, identity: str) -> None:
         """Raise `Throttled` when the next request of `identity` would be one too many; count nothing."""
         usage = self._usage(identity, increment=False)

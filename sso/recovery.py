@@ -2,7 +2,8 @@
 repair single sign-on and nothing else. Every owner is told when one is asked for and when it is used.
 
 Asking answers the same whoever asks, and costs the same: the request only leaves a note, and whoever makes the mail
-looks whether there is an owner to write to.
+looks whether there is an owner to write to, and how many links they got. So what is asked for in the name of somebody
+else uses up nothing of an owner, but by naming them and their own workspace: and then the links are in their mailbox.
 """
 
 from datetime import timedelta
@@ -21,6 +22,7 @@ from accounts.outbox import enqueue, mail
 from accounts.principal import Client
 from accounts.scopes import Role
 from accounts.sso_requirement import BY_RECOVERY, demands_sso, owners_of
+from accounts.throttles import RECOVERY_BY_OWNER
 from accounts.tokens import TokenPair, issue
 from sso.models import SsoRecovery, digest
 
@@ -102,7 +104,7 @@ def _tell_owners(kind: str, membership: Membership) -> None:
 def asked(email: str, workspace_slug: str, ip: str, user_agent: str, method: str, path: str) -> None:
     """Act on a wish for a link: where it is an owner's who may need one, leave a trace, and ask for the mails."""
     membership = _find_locked_out(user__email=email, workspace__slug=workspace_slug)
-    if membership is None:
+    if membership is None or not RECOVERY_BY_OWNER.has_room(f"{membership.user_id} {membership.workspace_id}"):
         return
     client = Client(ip, user_agent, method, path)
     _record(Action.SSO_RECOVERY_ASKED, "A recovery link was asked for.", membership, client)

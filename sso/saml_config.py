@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.db import transaction
+from rest_framework import status
 from rest_framework.request import Request
 from social_django.models import UserSocialAuth
 
@@ -18,7 +19,7 @@ from accounts.models import Workspace
 from accounts.operations import OPERATOR
 from accounts.principal import Principal
 from accounts.scopes import SSO_MANAGE
-from spatialflow.errors import Conflict, NotFound
+from spatialflow.errors import ApiError, Conflict, NotFound
 from sso.domains import set_primary
 from sso.mail_saml import tell_owners
 from sso.models import IdentityProvider
@@ -38,6 +39,19 @@ TAKEN_OVER = (
 # What may keep a sign-in from working that worked before; certificates count where one is taken away.
 DECISIVE = {"entity_id", "sso_url", "attribute_mapping", "signs_requests", "requires_encryption"}
 SWITCHES = {"is_enabled", "is_required", "refuses_api_keys"}
+
+
+# Who becomes a member, and what works beside the connection: nothing of it ever locks anybody out.
+BEYOND_REPAIR = {"default_role", "creates_members", "allows_idp_initiated"}
+
+
+class BeyondRepair(ApiError):
+    status_code = status.HTTP_403_FORBIDDEN
+    default_detail = (
+        "A recovery link repairs the connection and nothing else. Who becomes a member, sign-ins that begin at the "
+        "provider and API keys are for an owner who is signed in by it."
+    )
+    default_code = "beyond_recovery"
 
 
 class SsoIsRequired(Conflict):
@@ -108,8 +122,8 @@ def _begin(workspace: Workspace, state: str) -> IdentityProvider:
 def patch(request: Request, fields: dict[str, Any], state: str = State.SERVING) -> IdentityProvider:
     """Change what `fields` names of a connection, and of what the workspace demands, and return the connection.
 
-    What only switches off is let through on every plan. Raises `NotFound`, `PlanRequired`, `SsoIsRequired`, what
-    `set_required` and `set_primary` raise, and the 422 of `entity_id`.
+    What only switches off is let through on every plan. Raises `NotFound`, `PlanRequired`, `SsoIsRequired`,
+    `BeyondRepair`, what `set_required` and `set_primary` raise, and the 422 of `entity_id`.
     """
     only_switches_off = all(name in SWITCHES and value is False for name, value in fields.items())
     wanted = fields.pop("is_required", None)
@@ -138,10 +152,12 @@ def _cover(request: Request, fields: dict[str, Any]) -> None:
 
 
 def _decide_about_keys(request: Request, workspace: Workspace, fields: dict[str, Any]) -> None:
-    """Set what API keys may do while single sign-on is required."""
+    """Set what API keys may do while single sign-on is required. Raises `BeyondRepair`."""
     refuses = fields.pop("refuses_api_keys", None)
     if refuses is None or refuses == workspace.refuses_keys_under_sso:
         return
+    if is_recovering(request):
+        raise BeyondRepair()
     workspace.refuses_keys_under_sso = refuses
     workspace.save(update_fields=["refuses_keys_under_sso", "updated_at"])
     changes = {"refuses_api_keys": {"from": not refuses, "to": refuses}}
@@ -156,7 +172,7 @@ def store(
     their fingerprints.
 
     Within a transaction that holds the workspace's row. Without a request it is the daily reading of the metadata.
-    Raises `SsoIsRequired`, and the 422 of `entity_id`.
+    Raises `SsoIsRequired`, `BeyondRepair`, and the 422 of `entity_id`.
     """
     refuse_own_entity_id(fields.get("entity_id", ""), workspace)
     is_new = provider._state.adding
@@ -164,6 +180,8 @@ def store(
     changes = {name: _told(provider, name, fields[name], is_new) for name in sorted(changed)}
     if not changed:
         return {}
+    if changed & BEYOND_REPAIR and is_recovering(request):
+        raise BeyondRepair()
     is_risky = _breaks_sign_ins(provider, fields, changed, request)
     if provider.state == State.SERVING and not is_new:
         _refuse_where_required(request, workspace, fields, is_risky)

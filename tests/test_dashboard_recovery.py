@@ -3,7 +3,7 @@
 import pytest
 
 from accounts.models import SignIn, Workspace
-from accounts.throttles import RECOVERY_BY_EMAIL, RECOVERY_LINK_BY_ADDRESS
+from accounts.throttles import RECOVERY_BY_ADDRESS, RECOVERY_LINK_BY_ADDRESS
 from sso.models import IdentityProvider, SsoRecovery
 from tests.support.cast import Actor
 from tests.support.entrance import is_signed_in, link_in, open_link, visitor, without_tokens
@@ -98,7 +98,7 @@ def test_asking_answers_alike_whoever_asks(alice: Actor, bob: Actor, connection:
 
 def test_the_limits_are_those_of_the_api(alice: Actor):
     form = {"email": alice.user.email, "workspace_slug": "acme"}
-    for _ in range(int(RECOVERY_BY_EMAIL.rate.split("/")[0])):
+    for _ in range(int(RECOVERY_BY_ADDRESS.rate.split("/")[0])):
         assert visitor().post(ASK, form).status_code == 302
     assert visitor().post(ASK, form).status_code == 429
 

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import Workspace, WorkspaceDomain
-from accounts.throttles import DOMAIN_CHECKS, RECOVERY_BY_EMAIL
+from accounts.throttles import DOMAIN_CHECKS, RECOVERY_BY_ADDRESS
 from dashboard.session import FRESH_FOR
 from sso.models import IdentityProvider, SamlAttempt
 from sso.saml_presets import PRESETS
@@ -289,7 +289,7 @@ def test_a_recovery_link_is_mailed_while_it_is_required(owner: Client, alice: Ac
     Workspace.objects.update(requires_sso=True)
     assert "Send me a recovery link" in text_of(owner.get(f"{PLACE}/recovery"))
 
-    for _ in range(int(RECOVERY_BY_EMAIL.rate.split("/")[0])):
+    for _ in range(int(RECOVERY_BY_ADDRESS.rate.split("/")[0])):
         assert owner.post(f"{PLACE}/recovery").status_code == 302
     assert owner.post(f"{PLACE}/recovery").status_code == 429
     assert "sso-recovery?token=" in "".join(mail.body for mail in delivered())

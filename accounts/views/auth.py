@@ -12,7 +12,7 @@ from accounts.login import log_in
 from accounts.models import Membership
 from accounts.principal import Client
 from accounts.public_forms import read_login
-from accounts.scopes import ACCOUNT_READ, ACCOUNT_WRITE
+from accounts.scopes import SIGN_IN_OWN
 from accounts.serializers.auth import (
     LoginSerializer,
     MessageSerializer,
@@ -79,7 +79,7 @@ class LogoutView(WorkspaceAPIView):
     A browser whose access token has expired may send its refresh cookie instead.
     """
 
-    scopes = {"POST": ACCOUNT_WRITE}
+    scopes = {"POST": SIGN_IN_OWN}
     authentication_classes = [*WorkspaceAPIView.authentication_classes, RefreshCookieAuthentication]
 
     @extend_schema(operation_id="logout", request=None, responses=MessageSerializer)
@@ -93,7 +93,7 @@ class LogoutView(WorkspaceAPIView):
 class MeView(WorkspaceAPIView):
     """The signed-in user, with the role in the workspace of the token."""
 
-    scopes = {"GET": ACCOUNT_READ}
+    scopes = {"GET": SIGN_IN_OWN}
 
     @extend_schema(operation_id="me", responses=UserSerializer)
     def get(self, request: Request) -> Response:

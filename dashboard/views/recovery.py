@@ -9,13 +9,7 @@ from django.shortcuts import redirect
 from accounts.login import InvalidOtp, OtpRequired
 from accounts.principal import Client
 from accounts.scopes import SSO_MANAGE
-from accounts.throttles import (
-    RECOVERY_BY_ADDRESS,
-    RECOVERY_BY_EMAIL,
-    RECOVERY_LINK_BY_ADDRESS,
-    charge_email,
-    charged_by_address,
-)
+from accounts.throttles import RECOVERY_BY_ADDRESS, RECOVERY_LINK_BY_ADDRESS, charged_by_address
 from dashboard import entering
 from dashboard.pages import FormPage, form_of, validated, with_headers
 from dashboard.views.entrance import EntrancePage, LinkPage
@@ -43,7 +37,6 @@ class AskForRecoveryPage(EntrancePage):
     def carry_out(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         with charged_by_address(RECOVERY_BY_ADDRESS, request):
             read = validated(AskForRecoverySerializer, request.POST)
-            charge_email(RECOVERY_BY_EMAIL, request, read["email"])
         recovery.ask(read["email"], read["workspace_slug"], Client.of(request))
         return redirect("/sso-recovery/sent")
 

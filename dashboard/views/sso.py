@@ -10,7 +10,7 @@ from django.shortcuts import redirect
 
 from accounts.principal import Client
 from accounts.scopes import SSO_MANAGE
-from accounts.throttles import RECOVERY_BY_ADDRESS, RECOVERY_BY_EMAIL, charge_email, charged_by_address
+from accounts.throttles import RECOVERY_BY_ADDRESS, charged_by_address
 from dashboard import session
 from dashboard.pages import FormPage, Page
 from dashboard.sso_forms import PRESET_NAMES, preset_of
@@ -98,8 +98,7 @@ class RecoveryPage(SsoPage):
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         email = request.auth.email
         with charged_by_address(RECOVERY_BY_ADDRESS, request):
-            charge_email(RECOVERY_BY_EMAIL, request, email)
-        recovery.ask(email, request.auth.get_workspace().slug, Client.of(request))
+            recovery.ask(email, request.auth.get_workspace().slug, Client.of(request))
         messages.success(
             request,
             f"If the workspace requires single sign-on, a link is on its way to {email}. It works once, within one "

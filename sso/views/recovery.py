@@ -9,13 +9,7 @@ from rest_framework.response import Response
 
 from accounts.principal import Client
 from accounts.serializers.auth import MessageSerializer, TokenPairSerializer
-from accounts.throttles import (
-    RECOVERY_BY_ADDRESS,
-    RECOVERY_BY_EMAIL,
-    RECOVERY_LINK_BY_ADDRESS,
-    charge_email,
-    charged_by_address,
-)
+from accounts.throttles import RECOVERY_BY_ADDRESS, RECOVERY_LINK_BY_ADDRESS, charged_by_address
 from accounts.views.auth import token_pair_response
 from spatialflow.api import PublicAPIView
 from spatialflow.errors import ErrorSerializer
@@ -26,7 +20,8 @@ from sso.serializers.recovery import AskForRecoverySerializer, RedeemRecoverySer
 class AskForRecoveryView(PublicAPIView):
     """Mail a link to an owner whom single sign-on locks out: always 202, whoever asks for whom.
 
-    It goes to an active owner, address verified, of a workspace that requires single sign-on. All owners are told.
+    It goes to an active owner, address verified, of a workspace that requires single sign-on, three times an hour at
+    most. All owners are told.
     """
 
     throttle_classes: ClassVar[list[type]] = []
@@ -38,7 +33,6 @@ class AskForRecoveryView(PublicAPIView):
         with charged_by_address(RECOVERY_BY_ADDRESS, request):
             body = AskForRecoverySerializer(data=request.data)
             body.is_valid(raise_exception=True)
-            charge_email(RECOVERY_BY_EMAIL, request, body.validated_data["email"])
         ask(body.validated_data["email"], body.validated_data["workspace_slug"], Client.of(request))
         message = "If this is an owner's address and the workspace requires single sign-on, a link is on its way to it."
         return Response({"message": message, "success": True}, status=status.HTTP_202_ACCEPTED)

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from accounts import cookies
 from accounts.authentication import RefreshCookieAuthentication
 from accounts.principal import Client
-from accounts.scopes import ACCOUNT_WRITE
+from accounts.scopes import SIGN_IN_OWN
 from accounts.throttles import SAML_ANSWER_BY_ADDRESS, charged_by_address
 from spatialflow.api import PublicAPIView, WorkspaceAPIView
 from spatialflow.errors import ErrorSerializer
@@ -26,7 +26,7 @@ class LeaveView(WorkspaceAPIView):
     A browser whose access token has expired may send its refresh cookie instead.
     """
 
-    scopes = {"POST": ACCOUNT_WRITE}
+    scopes = {"POST": SIGN_IN_OWN}
     authentication_classes = [*WorkspaceAPIView.authentication_classes, RefreshCookieAuthentication]
 
     @extend_schema(
