@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from rest_framework import status
 from rest_framework.request import Request
 
 from accounts.audit import Action, Person, record_for
@@ -19,9 +20,10 @@ from accounts.usage import count_uses, forget_who_used
 from apikeys import keys
 from apikeys.models import ApiKey, ApiKeyQuerySet
 from spatialflow.api import read_id
-from spatialflow.errors import Conflict, NotFound
+from spatialflow.errors import ApiError, Conflict, NotFound
 
 MAX_GRACE_DAYS = 90
+API_NAMES = {"scopes": "permissions", "is_read_only": "read_only", "hourly_limit": "rate_limit_per_hour"}
 FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -38,6 +40,21 @@ class KeyMadeAlready(Conflict):
 class KeyChanged(Conflict):
     default_detail = "This API key got a new secret since you looked at it. Look at the list before you try again."
     default_code = "api_key_changed"
+
+
+class KeyEdited(Conflict):
+    """`details` say next to which field, as the API names it, and what it holds now."""
+
+    default_detail = "Somebody changed the same of this API key since you looked at it. Nothing has changed now."
+    default_code = "api_key_edited"
+
+
+class KeyWidened(ApiError):
+    """Raised only where the caller has said that it must not happen."""
+
+    status_code = status.HTTP_403_FORBIDDEN
+    default_detail = "This would let the API key do more than it can now."
+    default_code = "api_key_widened"
 
 
 class KeyRotated(Conflict):
@@ -151,18 +168,52 @@ def _issue(principal: Principal, **fields: Any) -> tuple[ApiKey, str]:
 
 
 @transaction.atomic
-def update_key(request: Request, key: ApiKey, **changes: Any) -> None:
+def update_key(
+    request: Request, key: ApiKey, seen: dict[str, Any] | None = None, may_widen: bool = True, **changes: Any
+) -> None:
     """Change what differs. Raises `NotFound`, `InsufficientPermissions`, and `KeyRotated` for new rights of a key that
     is on its way out.
+
+    Of what the caller has `seen`, what they left as it was is no change, and what somebody else has changed since is
+    not written over: `KeyEdited`. Without `may_widen` a key can only lose rights: `KeyWidened`.
     """
-    _refuse_beyond_role(lock_caller(request, API_KEYS_WRITE), changes.get("scopes", []))
+    caller = lock_caller(request, API_KEYS_WRITE)
     locked = _lock(key)
-    changed = {name: value for name, value in changes.items() if getattr(locked, name) != value}
+    changed = _meant(locked, seen or {}, changes)
+    _refuse_beyond_role(caller, changed.get("scopes", []))
+    if not may_widen and widens(request.auth, locked, changed):
+        raise KeyWidened()
     if locked.rotated_at and changed.keys() - {"name", "description", "is_active"}:
         raise KeyRotated()
     if changed:
         _save(key, **changed)
         _record(request, Action.KEY_UPDATED, "API key changed.", key, changed)
+
+
+def _meant(locked: ApiKey, seen: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return the changes that their author meant and that differ from what is. Raises `KeyEdited`."""
+    meant = {name: value for name, value in changes.items() if name not in seen or not _same(value, seen[name])}
+    changed = {name: value for name, value in meant.items() if not _same(value, getattr(locked, name))}
+    edited = [name for name in changed if name in seen and not _same(seen[name], getattr(locked, name))]
+    if edited:
+        texts = {API_NAMES.get(name, name): _now(getattr(locked, name)) for name in edited}
+        said = {
+            name: [f"This is {text} since somebody changed it. Save again to replace that."]
+            for name, text in texts.items()
+        }
+        raise KeyEdited(extra={"details": said})
+    return changed
+
+
+def _same(one: Any, other: Any) -> bool:
+    return set(one) == set(other) if isinstance(one, list) and isinstance(other, list) else bool(one == other)
+
+
+def _now(value: Any) -> str:
+    """Return how a value is said to a person."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return ", ".join(value) or "nothing" if isinstance(value, list) else f"“{value}”" if value else "empty"
 
 
 def _save(key: ApiKey, **changes: Any) -> None:
@@ -233,12 +284,14 @@ def rotate(request: Request, key: ApiKey, grace: timedelta) -> tuple[ApiKey, str
 
 
 @transaction.atomic
-def set_expiration(request: Request, key: ApiKey, expires_at: datetime | None) -> None:
+def set_expiration(request: Request, key: ApiKey, expires_at: datetime | None, may_widen: bool = True) -> None:
     """Let the key end at a moment, or never. Raises `KeyRotated` where that would give a rotated key more time,
-    `InsufficientPermissions`.
+    `InsufficientPermissions`, and `KeyWidened` for more time of any key without `may_widen`.
     """
     lock_caller(request, API_KEYS_WRITE)
     locked = _lock(key)
+    if not may_widen and widens(request.auth, locked, {"expires_at": expires_at}):
+        raise KeyWidened()
     if locked.rotated_at and (expires_at is None or locked.expires_at is None or expires_at > locked.expires_at):
         raise KeyRotated()
     _save(key, expires_at=expires_at)

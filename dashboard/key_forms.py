@@ -1,5 +1,6 @@
 """The forms about API keys: what a browser sends, as the body that the API takes."""
 
+import json
 from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from accounts.scopes import DEFAULT_KEY_SCOPES, KEY_SCOPES, ROLE_SCOPES, with_im
 from apikeys.models import ApiKey
 from dashboard.pages import Form
 
+EDITED = ("name", "description", "scopes", "is_read_only", "hourly_limit")
 EXPIRIES = [("30", "In 30 days"), ("90", "In 90 days"), ("365", "In a year"), ("never", "Never"), ("date", "On a date")]
 NEW_KEY: dict[str, Any] = {"permissions": list(DEFAULT_KEY_SCOPES), "expires_in": "90"}
 
@@ -61,6 +63,20 @@ def values_of(key: ApiKey) -> dict[str, Any]:
         "read_only": key.is_read_only,
         "rate_limit_per_hour": key.hourly_limit or "",
     }
+
+
+def seen_of(key: ApiKey) -> str:
+    """Return what a form carries unseen of the key as it was drawn, so that only what its person changed is changed."""
+    return json.dumps({name: getattr(key, name) for name in EDITED})
+
+
+def read_seen(form: QueryDict) -> dict[str, Any]:
+    """Return the key as the person saw it; nothing where the form does not say."""
+    try:
+        seen = json.loads(form.get("seen", ""))
+    except ValueError:
+        return {}
+    return {name: seen[name] for name in EDITED if name in seen} if isinstance(seen, dict) else {}
 
 
 def permission_groups(principal: Principal, form: Form) -> dict[str, list[dict[str, Any]]]:

@@ -143,7 +143,8 @@ def form_of(
         errors = validation_response(refusal.detail).data["details"]
         return Form(values, errors, " ".join(errors.pop("body", []))), 422
     by_field = getattr(refusal, "extra", {}).get("details", {})
-    if by_field and by_field.keys() <= values.keys():  # about a field, though not about how it is written
+    is_form = "seen" in values  # a box that is not ticked is not sent, and a field all the same
+    if by_field and (is_form or by_field.keys() <= values.keys()):  # about a field, though not about how it is written
         return Form(values, errors=dict(by_field)), refusal.status_code
     name = (field_of or {}).get(str(refusal.get_codes()))
     if name:

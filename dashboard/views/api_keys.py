@@ -19,7 +19,17 @@ from apikeys.serializers import ApiKeyCreateSerializer, ApiKeyUpdateSerializer
 from apikeys.usage import KeyUsage, get_usage
 from dashboard import session
 from dashboard.charts import by_day, by_hour
-from dashboard.key_forms import EXPIRIES, NEW_KEY, explained, new_key_body, permission_groups, update_body, values_of
+from dashboard.key_forms import (
+    EXPIRIES,
+    NEW_KEY,
+    explained,
+    new_key_body,
+    permission_groups,
+    read_seen,
+    seen_of,
+    update_body,
+    values_of,
+)
 from dashboard.once import new_once, read_once
 from dashboard.pages import Form, FormPage, Page, validated
 
@@ -148,7 +158,9 @@ class EditKeyPage(FormPage):
     def show(self, request: HttpRequest, form: Form | None = None, status: int = 200, **kwargs: Any) -> HttpResponse:
         key = lifecycle.get_own_key(request.auth, kwargs["key_id"])
         form = form or Form(values_of(key))
-        return super().show(request, form, status, key=key, groups=permission_groups(request.auth, form))
+        is_kept = request.method == "POST" and status != lifecycle.KeyEdited.status_code
+        seen = request.POST.get("seen", "") if is_kept else seen_of(key)
+        return super().show(request, form, status, key=key, seen=seen, groups=permission_groups(request.auth, form))
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
         plan_limit = settings.PLAN_LIMITS[request.auth.plan]
@@ -159,7 +171,7 @@ class EditKeyPage(FormPage):
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         key = lifecycle.get_own_key(request.auth, kwargs["key_id"])
-        return change(request, key, update_body(request.POST, key), "Your changes are saved.")
+        return change(request, key, update_body(request.POST, key), "Your changes are saved.", read_seen(request.POST))
 
 
 class NarrowKeyPage(FormPage):
@@ -175,6 +187,7 @@ class NarrowKeyPage(FormPage):
         return {
             "key": key,
             "days": USAGE_DAYS,
+            "seen": seen_of(key),
             "removable": explained(usage.scopes_unused),
             "suggested": None if usage.suggested_scopes is None else explained(usage.suggested_scopes),
         }
@@ -182,14 +195,18 @@ class NarrowKeyPage(FormPage):
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         key = lifecycle.get_own_key(request.auth, kwargs["key_id"])
         body = {"permissions": request.POST.getlist("permissions")}
-        return change(request, key, body, "The key now has only the permissions that it has used.")
+        done = "The key now has only the permissions that it has used."
+        return change(request, key, body, done, read_seen(request.POST))
 
 
-def change(request: HttpRequest, key: ApiKey, body: dict[str, Any], done: str) -> HttpResponse:
+def change(
+    request: HttpRequest, key: ApiKey, body: dict[str, Any], done: str, seen: dict[str, Any] | None = None
+) -> HttpResponse:
     """Change a key as a body of the API says, and go to its page. Raises `NotFresh` where that widens the key."""
     changes = validated(ApiKeyUpdateSerializer, body, principal=request.auth)
-    if lifecycle.widens(request.auth, key, changes):
-        session.require_fresh(request)
-    lifecycle.update_key(request, key, **changes)
+    try:
+        lifecycle.update_key(request, key, seen, session.is_fresh(request), **changes)
+    except lifecycle.KeyWidened as refusal:
+        raise session.NotFresh() from refusal
     messages.success(request, done)
     return redirect(f"{PLACE}/{key.id}")

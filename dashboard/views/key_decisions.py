@@ -96,9 +96,10 @@ class ExpirationPage(DecisionPage):
     def decide(self, request: HttpRequest, key: ApiKey) -> HttpResponse:
         body = {"expires_at": expiry_of(request.POST)}
         expires_at = validated(ExpirationQuerySerializer, body)["expires_at"]
-        if lifecycle.widens(request.auth, key, {"expires_at": expires_at}):
-            session.require_fresh(request)
-        lifecycle.set_expiration(request, key, expires_at)
+        try:
+            lifecycle.set_expiration(request, key, expires_at, may_widen=session.is_fresh(request))
+        except lifecycle.KeyWidened as refusal:
+            raise session.NotFresh() from refusal
         messages.success(request, "The key's expiration is changed.")
         return redirect(f"{PLACE}/{key.id}")
 
