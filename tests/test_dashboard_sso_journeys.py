@@ -48,6 +48,12 @@ def enter_metadata(page: Page, provider: RealProvider) -> None:
     press(page, "Save the connection")
 
 
+def choose_metadata(page: Page, provider: RealProvider) -> None:
+    file = {"name": "metadata.xml", "mimeType": "application/samlmetadata+xml", "buffer": provider.metadata()}
+    page.get_by_label("Metadata file").set_input_files(files=[file])
+    press(page, "Save the connection")
+
+
 def prove(page: Page, dns: DnsServer) -> None:
     press(page, "Domains")
     claim_domain(page, "acme.test")
@@ -139,7 +145,7 @@ def test_a_second_connection_is_tested_swapped_and_rolled_back(
         page.goto(f"{PLACE}/staged")
         look_at(page)
         press(page, "Enter metadata")
-        enter_metadata(page, provider)
+        choose_metadata(page, provider)
         provider.fetch(f"{site}/api/v1/auth/saml/acme/metadata")
         press(page, "Settings")
         name_attributes(page, provider)

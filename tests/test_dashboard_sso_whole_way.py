@@ -87,7 +87,7 @@ def scene(running: Scene, alice: Actor, bob: Actor) -> Scene:
 
 def connect(page: Page, scene: Scene) -> None:
     """From nothing to a connection that is named, proven and tested."""
-    page.get_by_role("link", name="Single sign-on").click()
+    page.get_by_role("navigation", name="Settings").get_by_role("link", name="Single sign-on").click()
     press(page, "Show our addresses")
     page.get_by_role("link", name="Another identity provider").click()
     press(page, "Go on to step 2")
@@ -210,6 +210,8 @@ def test_connected_required_locked_out_and_lifted(scene: Scene, viewport: Viewpo
         sign_in(page, ALICE.email)
         if has_scripts:
             assert page.evaluate("() => typeof htmx") == "undefined"
+        page.goto(f"{PLACE}/provider")
+        expect(page.locator("[data-copy]").first).to_be_visible(visible=has_scripts)  # without, it would do nothing
         connect(page, scene)
         require(page, scene)
         come_in(page, scene.provider, ALICE)
