@@ -142,6 +142,26 @@ def test_an_import_may_be_larger_than_any_other_body(front: Proxy, alice: Actor,
     assert (plain.status, plain.body["error_code"]) == (403, "https_required")
 
 
+def test_one_address_has_two_imports_on_their_way_at_most(front: Proxy, alice: Actor) -> None:
+    credential = {"X-API-KEY": alice.make_key()[1]}
+    head = b"POST /api/v1/geofences/import HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 60000000\r\n\r\n{"
+    with ExitStack() as stack:
+        for connection in [stack.enter_context(front.open()) for _ in range(2)]:
+            connection.sendall(head)
+        refused, statuses = None, []
+        deadline = time.monotonic() + 5
+        while refused is None and time.monotonic() < deadline:  # until nginx has read both heads
+            answer = front.call("POST", f"{FENCES}/import", body=b"{}", headers=credential, caller="127.0.0.66")
+            statuses.append(answer.status)
+            refused = answer if answer.status == 502 else None
+        assert refused is not None, statuses
+        assert (refused.body["error_code"], refused.headers["retry-after"]) == ("unavailable", "5")
+        elsewhere = front.call("POST", f"{FENCES}/import", body=b"{}", headers=credential, caller="127.0.0.67")
+        others = front.call("GET", FENCES, headers=credential, caller="127.0.0.66")
+
+    assert (elsewhere.status, elsewhere.body["error_code"], others.status) == (400, "malformed_file", 200)
+
+
 @pytest.mark.parametrize(
     ("request_text", "status", "code"),
     [
