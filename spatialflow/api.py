@@ -19,6 +19,9 @@ from rest_framework.response import Response
 from spatialflow.errors import NotFound
 from spatialflow.strict_json import AlwaysFirstRenderer, RawJSON, refuse_body_without_length
 
+# HEAD is safe (RFC 9110 section 9.2.1): link checkers and previews send it unasked. Where a GET acts, it is refused.
+WITHOUT_HEAD = ["get", "post", "put", "patch", "delete"]
+
 
 class SlashlessPathMiddleware:
     """Let both spellings of an API path reach the same view, without a redirect that would lose a body."""
@@ -52,9 +55,12 @@ def read_id(text: str) -> uuid.UUID:
 
 
 class APIView(views.APIView):
-    """The base of both kinds of view: order of checks, headers of limits, caching."""
+    """The base of both kinds of view: order of checks, headers of limits, caching.
 
-    http_method_names = ["get", "post", "put", "patch", "delete", "head"]
+    A view whose GET begins, ends or records something sets `http_method_names` to WITHOUT_HEAD.
+    """
+
+    http_method_names = [*WITHOUT_HEAD, "head"]
     content_negotiation_class = AlwaysFirstRenderer
     format_kwarg = None
     # True for what must answer a machine at any rate: health, keys, documents.

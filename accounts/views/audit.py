@@ -13,7 +13,7 @@ from accounts.serializers.audit import (
     AuditPageSerializer,
     ExportQuerySerializer,
 )
-from spatialflow.api import WorkspaceAPIView
+from spatialflow.api import WITHOUT_HEAD, WorkspaceAPIView
 
 
 class AuditLogView(WorkspaceAPIView):
@@ -39,6 +39,7 @@ class AuditLogExportView(WorkspaceAPIView):
     In CSV a cell that a spreadsheet would take for a formula begins with an apostrophe.
     """
 
+    http_method_names = WITHOUT_HEAD
     scopes = {"GET": AUDIT_READ}
 
     @extend_schema(

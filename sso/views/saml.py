@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from accounts.principal import Client
 from accounts.throttles import DETECT_BY_ADDRESS, SAML_ANSWER_BY_ADDRESS, SAML_START_BY_ADDRESS, charged_by_address
-from spatialflow.api import PublicAPIView
+from spatialflow.api import WITHOUT_HEAD, PublicAPIView
 from spatialflow.errors import ErrorSerializer
 from spatialflow.strict_forms import FormParser, read_fields
 from sso import binding
@@ -52,6 +52,7 @@ class InitiateView(PublicAPIView):
     an owner's test of the connection. What is refused is a page for whoever asks for text/html.
     """
 
+    http_method_names = WITHOUT_HEAD
     answers_in_pages = True
 
     throttle_classes: ClassVar[list[type]] = []
@@ -72,6 +73,7 @@ class StartView(PublicAPIView):
     the app, with `code` and `state`, or with `error`, `reference` and `state`.
     """
 
+    http_method_names = WITHOUT_HEAD
     answers_in_pages = True
 
     throttle_classes: ClassVar[list[type]] = []

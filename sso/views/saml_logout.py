@@ -12,7 +12,7 @@ from accounts.authentication import RefreshCookieAuthentication
 from accounts.principal import Client
 from accounts.scopes import SIGN_IN_OWN
 from accounts.throttles import SAML_ANSWER_BY_ADDRESS, charged_by_address
-from spatialflow.api import PublicAPIView, WorkspaceAPIView
+from spatialflow.api import WITHOUT_HEAD, PublicAPIView, WorkspaceAPIView
 from spatialflow.errors import ErrorSerializer
 from sso.serializers.saml import SsoFailedSerializer
 from sso.serializers.saml_logout import LeaveSerializer, LogoutMessageSerializer, LogoutUrlSerializer
@@ -49,6 +49,7 @@ class SingleLogoutView(PublicAPIView):
     a page for whoever asks for text/html.
     """
 
+    http_method_names = WITHOUT_HEAD
     answers_in_pages = True
 
     throttle_classes: ClassVar[list[type]] = []

@@ -17,7 +17,7 @@ from accounts.throttles import (
     OAUTH_START_BY_ADDRESS,
     charged_by_address,
 )
-from spatialflow.api import PublicAPIView
+from spatialflow.api import WITHOUT_HEAD, PublicAPIView
 from spatialflow.errors import ErrorSerializer
 from spatialflow.strict_forms import FormParser, read_fields
 from sso import binding
@@ -65,6 +65,7 @@ class AuthorizeView(PublicAPIView):
     `code_challenge` and a `state` the sign-in ends in a login code for `sso/exchange`, without in the refresh cookie.
     """
 
+    http_method_names = WITHOUT_HEAD
     throttle_classes: ClassVar[list[type]] = []
 
     @extend_schema(
@@ -98,6 +99,7 @@ class CallbackView(PublicAPIView):
     Google comes by GET. Apple posts a form across sites, and its refusals may come by GET.
     """
 
+    http_method_names = WITHOUT_HEAD
     answers_in_pages = True
     throttle_classes: ClassVar[list[type]] = []
     parser_classes: ClassVar[list[type]] = [FormParser]
