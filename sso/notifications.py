@@ -92,8 +92,9 @@ def _moment_of(event: dict[str, Any], issued_at: int) -> datetime:
     in which it was signed, then.
     """
     written = event.get("event_time")
-    is_moment = type(written) is int and 0 <= written < (issued_at + 1) * 1000
-    return EPOCH + timedelta(milliseconds=written if is_moment else issued_at * 1000)
+    if type(written) is int and 0 <= written < (issued_at + 1) * 1000:
+        return EPOCH + timedelta(milliseconds=written)
+    return EPOCH + timedelta(seconds=issued_at)
 
 
 def _find_person(event: Event) -> User | None:
