@@ -33,6 +33,7 @@ class Action(StrEnum):
     SIGNED_UP = "account.signed_up"
     EMAIL_VERIFIED = "account.email_verified"
     EMAIL_CHANGE_ASKED = "account.email_change_asked"
+    EMAIL_CHANGE_CANCELLED = "account.email_change_cancelled"
     EMAIL_CHANGED = "account.email_changed"
     PASSWORD_CHANGED = "account.password_changed"  # noqa: S105
     PASSWORD_RESET = "account.password_reset"  # noqa: S105

@@ -27,8 +27,14 @@ from accounts.reauthentication import confirm_password, lock_unchanged
 from accounts.second_factor import drop
 from accounts.sso_requirement import refuse_moving
 from accounts.throttles import NEW_EMAIL, RESEND_BY_EMAIL
+from spatialflow.errors import NotFound
 
 Purpose = MailedToken.Purpose
+
+
+class NoChangePending(NotFound):
+    default_detail = "No change of the email address is waiting for its link to be followed."
+    default_code = "no_change_pending"
 
 
 @transaction.atomic
@@ -103,6 +109,23 @@ def ask_for_new_email(request: Request, new_email: str, current_password: str) -
         enqueue("change_email", email=new_email, token=token)
         enqueue("email_change_asked", email=user.email)
         record_for(request, Action.EMAIL_CHANGE_ASKED, "Asked to move the account to another email address.")
+
+
+def find_pending_change(user_id: uuid.UUID) -> MailedToken | None:
+    """Return the move of a person's account to another address that waits for its link to be followed, if any."""
+    open_links = MailedToken.objects.filter(purpose=Purpose.CHANGE_EMAIL, expires_at__gt=timezone.now())
+    return open_links.filter(user_id=user_id).first()
+
+
+@transaction.atomic
+def cancel_new_email(request: Request) -> None:
+    """Make the link that would move the caller's account worthless. Raises `NoChangePending`."""
+    list(User.objects.select_for_update(no_key=True).filter(id=request.auth.user_id).values_list("id"))
+    pending = find_pending_change(request.auth.user_id)
+    if pending is None:
+        raise NoChangePending()
+    pending.delete()
+    record_for(request, Action.EMAIL_CHANGE_CANCELLED, "Moving the account to another email address was cancelled.")
 
 
 def confirm_new_email(client: Client, raw_token: str) -> None:

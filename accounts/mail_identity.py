@@ -91,7 +91,8 @@ def email_change_asked(email: str) -> EmailMessage:
         "A change of your email address was asked for",
         "Somebody who knows your password asked to move your SpatialFlow account to another email address. It happens "
         "when the link in the mail to that address is followed.",
-        "If it was not you, set a new password now, which makes that link worthless:",
+        "If you have changed your mind, DELETE /api/v1/auth/change-email makes that link worthless, and so does asking "
+        "for another address. If it was not you, set a new password now, which makes it worthless, too:",
         link("forgot-password"),
     )
 

@@ -7,7 +7,7 @@ from accounts.models import User
 from accounts.passwords import is_hashable
 from accounts.throttles import REAUTHENTICATION
 from accounts.tokens import InvalidToken
-from spatialflow.errors import ApiError
+from spatialflow.errors import ApiError, Conflict
 
 
 class WrongPassword(ApiError):
@@ -18,11 +18,23 @@ class WrongPassword(ApiError):
     default_code = "wrong_password"
 
 
+class PasswordNotSet(Conflict):
+    """A fresh sign-in by a provider is no way around it: whoever has stolen a token soon after that would have one."""
+
+    default_detail = (
+        "This account has no password that could confirm this. Set one by the mail of POST "
+        "/api/v1/auth/forgot-password, sign in again, and then repeat this with it."
+    )
+    default_code = "password_not_set"
+
+
 def confirm_password(request: Request, current_password: str) -> User:
-    """Return the caller, who knows their password. Raises `WrongPassword`, also for an account without a password;
-    `Throttled` after REAUTHENTICATION.
+    """Return the caller, who knows their password. Raises `WrongPassword`, `PasswordNotSet`; `Throttled` after
+    REAUTHENTICATION.
     """
     user = charge_attempt(request)
+    if not user.has_usable_password():
+        raise PasswordNotSet()
     if not is_hashable(current_password) or not user.check_password(current_password):
         raise WrongPassword()
     return user

@@ -66,8 +66,8 @@ class Enrolment:
 
 def begin(request: Request, current_password: str, seen: str | None = None) -> Enrolment:
     """Return a new secret, which counts for nothing until `confirm`. Raises `InsufficientPermissions` for an address
-    that is not verified, `WrongPassword`, `SecondFactorEnabled`, and `SetupBegunAlready` to all but one of a race and
-    to who saw (`setup_state`) another state.
+    that is not verified, what `confirm_password` raises, `SecondFactorEnabled`, and `SetupBegunAlready` to all but one
+    of a race and to who saw (`setup_state`) another state.
     """
     _refuse_unverified(request)
     user = confirm_password(request, current_password)
@@ -109,7 +109,7 @@ def confirm(request: Request, otp: str) -> list[str]:
 
 
 def disable(request: Request, current_password: str, otp: str) -> None:
-    """Take the factor away. Raises `WrongPassword`, `NoSecondFactor`, `WrongCode`."""
+    """Take the factor away. Raises what `confirm_password` raises, `NoSecondFactor`, `WrongCode`."""
     user = _confirm_both(request, current_password, otp)
     with transaction.atomic():
         drop(user)

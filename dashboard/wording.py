@@ -10,6 +10,7 @@ SENTENCES = {
     "no_second_factor": "Your account has no second factor. Set one up first.",
     "second_factor_required": "This workspace requires a second factor. Set one up under Security first.",
     "last_way_in": "This is your only way to sign in. Set a password first.",
+    "password_not_set": "Your account has no password yet. Set one by mail first, under Security.",
     "not_linked": "This account is not linked to yours any more.",
     "not_a_member": "You cannot enter this workspace: you do not belong to it, or it is suspended.",
     "sso_required": "Your organisation requires single sign-on for this address. Ask an owner of the workspace.",

@@ -268,6 +268,34 @@ def test_the_current_password_is_needed(alice):
     assert ask(alice).json() == ASKED
 
 
+def test_a_move_that_waits_can_be_seen_and_cancelled(anyone, alice, bob):
+    nothing = {"new_email": None, "expires_at": None}
+    assert alice.client.get(CHANGE).json() == nothing
+    ask(alice)
+    secret = secret_in(delivered_to("alice@new.test").body)
+
+    seen = alice.client.get(CHANGE).json()
+    assert (seen["new_email"], seen["expires_at"][:10] >= f"{timezone.now():%Y-%m-%d}") == ("alice@new.test", True)
+    assert bob.client.get(CHANGE).json() == nothing
+    assert bob.client.delete(CHANGE).status_code == 404
+
+    assert alice.client.delete(CHANGE).status_code == 204
+
+    assert alice.client.get(CHANGE).json() == nothing
+    assert post(anyone, CONFIRM, token=secret).json() == INVALID_LINK
+    assert AuditEvent.objects.latest("sequence").action == "account.email_change_cancelled"
+    again = alice.client.delete(CHANGE)
+    assert (again.status_code, again.json()["error_code"]) == (404, "no_change_pending")
+
+
+def test_a_move_whose_link_has_expired_waits_no_more(alice):
+    ask(alice)
+    MailedToken.objects.update(expires_at=timezone.now())
+
+    assert alice.client.get(CHANGE).json()["new_email"] is None
+    assert alice.client.delete(CHANGE).status_code == 404
+
+
 def test_the_present_address_is_refused(alice):
     response = ask(alice, "Alice@ACME.test")
 

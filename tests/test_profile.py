@@ -75,6 +75,7 @@ def test_a_new_profile(alice: Actor):
         "selected_plan": "free",
         "company": None,
         "second_factor_enabled": False,
+        "mail_stopped": False,
     }
 
 

@@ -105,7 +105,9 @@ WHO_MAY: dict[tuple[str, ...], str] = {
         POST auth/totp/confirm
         POST auth/totp/recovery-codes
         POST auth/change-password
+        GET auth/change-email
         POST auth/change-email
+        DELETE auth/change-email
         POST workspaces
         GET workspaces/members
         DELETE auth/oauth/<provider>/disconnect

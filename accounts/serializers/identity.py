@@ -77,5 +77,12 @@ class ChangeEmailSerializer(serializers.Serializer):
     current_password = password_field()
 
 
+class PendingEmailSerializer(serializers.Serializer):
+    """Both null where no change is waiting."""
+
+    new_email = serializers.EmailField(allow_null=True)
+    expires_at = serializers.DateTimeField(allow_null=True)
+
+
 class VerifiedSerializer(MessageSerializer):
     email_verified = serializers.BooleanField()

@@ -13,7 +13,14 @@ from rest_framework.response import Response
 
 from accounts import throttles
 from accounts.authentication import find_own_sign_in_id
-from accounts.email_ownership import ask_for_new_email, ask_for_own_verification, confirm_new_email, verify_email
+from accounts.email_ownership import (
+    ask_for_new_email,
+    ask_for_own_verification,
+    cancel_new_email,
+    confirm_new_email,
+    find_pending_change,
+    verify_email,
+)
 from accounts.outbox import enqueue
 from accounts.password_changes import change_password, reset_password
 from accounts.principal import Client
@@ -27,6 +34,7 @@ from accounts.serializers.identity import (
     EmailSerializer,
     LinkSerializer,
     NewPasswordSerializer,
+    PendingEmailSerializer,
     SignupSerializer,
     VerifiedSerializer,
 )
@@ -145,22 +153,48 @@ class ConfirmPasswordResetView(PublicAPIView):
 
 
 class ChangePasswordView(WorkspaceAPIView):
-    """Replace the caller's password. Their other sign-ins end, this one goes on."""
+    """Replace the caller's password. Their other sign-ins end, this one goes on. An account without a password answers
+    409 `password_not_set`: `auth/forgot-password` sets a first one.
+    """
 
     scopes = {"POST": ACCOUNT_OWN}
 
-    @extend_schema(operation_id="change_password", request=ChangePasswordSerializer, responses=MessageSerializer)
+    @extend_schema(
+        operation_id="change_password",
+        request=ChangePasswordSerializer,
+        responses={200: MessageSerializer, 409: ErrorSerializer},
+    )
     def post(self, request: Request) -> Response:
         change_password(request, **validated(ChangePasswordSerializer, request).validated_data)
         return done("Your password is changed. Your other devices are signed out.")
 
 
 class ChangeEmailView(WorkspaceAPIView):
-    """Ask to move the caller's account to another address: a link goes there, word of it to the present one."""
+    """Ask to move the caller's account to another address: a link goes there, word of it to the present one.
 
-    scopes = {"POST": ACCOUNT_OWN}
+    GET tells the address that waits for its link to be followed. DELETE makes that link worthless, and so does asking
+    for another address. An account without a password answers 409 `password_not_set`.
+    """
 
-    @extend_schema(operation_id="change_email", request=ChangeEmailSerializer, responses=MessageSerializer)
+    scopes = {"GET": ACCOUNT_OWN, "POST": ACCOUNT_OWN, "DELETE": ACCOUNT_OWN}
+
+    @extend_schema(operation_id="pending_email", responses=PendingEmailSerializer)
+    def get(self, request: Request) -> Response:
+        pending = find_pending_change(request.auth.user_id)
+        return Response(
+            {"new_email": pending.email if pending else None, "expires_at": pending.expires_at if pending else None}
+        )
+
+    @extend_schema(operation_id="cancel_email_change", responses={204: None, 404: ErrorSerializer})
+    def delete(self, request: Request) -> Response:
+        cancel_new_email(request)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(
+        operation_id="change_email",
+        request=ChangeEmailSerializer,
+        responses={200: MessageSerializer, 409: ErrorSerializer},
+    )
     def post(self, request: Request) -> Response:
         ask_for_new_email(request, **validated(ChangeEmailSerializer, request).validated_data)
         return done("Follow the link in the mail to the new address within one hour; until then nothing changes.")

@@ -29,7 +29,8 @@ def read(serializer: type[serializers.Serializer], request: Request) -> dict[str
 
 
 class SecondFactorView(WorkspaceAPIView):
-    """POST begins: the answer's secret goes into an authenticator app and counts for nothing until it is confirmed.
+    """POST begins: the answer's secret goes into an authenticator app and counts for nothing until it is confirmed. It
+    takes the password; an account without one answers 409 `password_not_set`, and `auth/forgot-password` sets one.
 
     DELETE is `auth/totp/remove` for clients that can send its JSON body with that method.
     """
