@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from accounts.audit import CHAINED, GENESIS, Action, content_digest, personal_digest, record_for
 from accounts.models import AuditEvent, AuditHead, User
 
+INVITATIONS = "invitation."
 STRETCH = 5_000  # rows: well under a second
 
 
@@ -158,9 +159,10 @@ def _personal_data_fits(row: dict[str, Any]) -> bool:
 
 def _was_erased_of_the_living(row: dict[str, Any]) -> bool:
     """Return whether something is erased of a person who has an account, or of nobody known. An invited address alone
-    does not tell whose it was.
+    does not tell whose it was; nothing but an invitation knows a person by that alone.
     """
-    if row["target_salt"] is None and row["target_lives"]:
+    target_known = row["target_id"] is not None or row["action"].startswith(INVITATIONS)
+    if row["target_salt"] is None and (row["target_lives"] or not target_known):
         return True
     if row["actor_salt"] is not None:
         return False

@@ -190,6 +190,21 @@ def test_what_nobody_known_did_is_erased_with_nobody():
 
     assert verify() == [ERASED.format(1).replace("api_key.created", "auth.sign_in_failed")]
 
+    AuditEvent.objects.update(target_email=None, target_salt=None)  # as if it had been about somebody who is gone
+
+    assert verify() == [ERASED.format(1).replace("api_key.created", "auth.sign_in_failed")]
+
+
+@pytest.mark.django_db
+def test_of_an_invited_address_alone_nobody_can_tell_whose_it_was():
+    """The limit of what verifying finds, which the README says."""
+    record(Action.INVITATION_CREATED, CLIENT, "Invited.", actor=EVE, target=Person(email="frank@acme.test"))
+    record(Action.ROLE_CHANGED, CLIENT, "Role changed.", actor=EVE)
+
+    AuditEvent.objects.update(target_email=None, target_salt=None)
+
+    assert verify() == [ERASED.format(2).replace("api_key.created", str(Action.ROLE_CHANGED))]
+
 
 @pytest.mark.django_db
 def test_of_somebody_who_has_no_account_any_more_the_id_alone_is_kept():
