@@ -22,8 +22,10 @@ def message(recipient: str, subject: str, *paragraphs: str) -> EmailMessage:
 
 
 WHO_CHOSE_THE_PASSWORD = (
-    "Whoever signed up chose the password of this account. If that was not you, ignore this mail and do not open the "
-    "link.",
+    "Whoever signed up, or opened the link of an invitation to this address, chose the password of this account, and "
+    "it stays. If that was not you, do not open the link above: ignore this mail, or set a password of your own, which "
+    "shuts them out:",
+    link("forgot-password"),
 )
 BY_INVITATION_ALONE = (
     "The account was opened by the link of an invitation and has no password. Opening the link above signs out whoever "

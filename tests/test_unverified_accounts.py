@@ -138,13 +138,30 @@ def test_a_token_of_nobody_or_of_somebody_else_keeps_nothing(alice: Actor, token
     assert alice.client.get("/api/v1/auth/me").status_code == 200
 
 
+def test_a_password_chosen_with_the_link_of_an_invitation_stays_until_its_person_sets_one(alice: Actor, anyone):
+    """Whoever invited has the link too. The mail says what the verification leaves, and what ends it."""
+    invited = post(alice.client, INVITATIONS, email="dana@else.test", role="member").json()
+    body = {"invite_id": invited["id"], "token": secret_in(invited["invite_link"]), "password": PASSWORD}
+    entered = post(APIClient(), "/api/v1/auth/accept-invite", **body)
+    sent = next(sent for sent in delivered() if sent.subject == "Verify your email address")
+    assert "or opened the link of an invitation to this address, chose the password" in sent.body
+
+    assert post(anyone, VERIFY, token=secret_in(sent.body)).status_code == 200
+    assert post(anyone, LOGIN, email="dana@else.test", password=PASSWORD).status_code == 200
+
+    own = mailed_secret("dana@else.test", "reset_password")
+    assert post(anyone, CONFIRM_RESET, token=own, password=NEW).status_code == 200
+    assert post(anyone, LOGIN, email="dana@else.test", password=PASSWORD).status_code == 401
+    assert bearer(entered.json()["access_token"]).get("/api/v1/auth/me").status_code == 401
+
+
 def test_who_chose_a_password_is_told_nothing_of_setting_one(alice: Actor, anyone):
     doubt(alice)
     post(anyone, "/api/v1/auth/resend-verification", email=alice.user.email)
 
     sent = delivered_to(alice.user.email)
 
-    assert "Whoever signed up chose the password of this account." in sent.body
+    assert "chose the password of this account, and it stays." in sent.body
     assert post(anyone, VERIFY, token=secret_in(sent.body)).json()["message"] == "Your email address is verified."
 
 
