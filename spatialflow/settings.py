@@ -39,7 +39,7 @@ def database(parts: SplitResult) -> dict[str, object]:
     }
     session = f"-c statement_timeout=5000 -c timezone=UTC {options.pop('options', '')}".strip()
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "spatialflow.postgres",
         "NAME": unquote(parts.path.lstrip("/")) or "spatialflow",
         "USER": unquote(parts.username or "") or options.pop("user", ""),
         "PASSWORD": unquote(parts.password or ""),
@@ -111,7 +111,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "spatialflow.content_security.PolicyMiddleware",
     "django.middleware.common.CommonMiddleware",  # refuses foreign Host headers
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "dashboard.middleware.PageSessionMiddleware",

@@ -8,10 +8,10 @@ from spatialflow.docs import DescriptionView, DocsView
 urlpatterns = [
     path("api/v1/openapi.json", DescriptionView.as_view()),
     path("api/v1/docs", DocsView.as_view()),
+    path("api/v1/", include("geofences.urls")),  # first, since patterns are tried in order: it is asked most
     path("api/v1/", include("accounts.urls")),
     path("api/v1/", include("apikeys.urls")),
     path("api/v1/", include("sso.urls")),
-    path("api/v1/", include("geofences.urls")),
     path("", include("dashboard.urls")),
 ]
 

@@ -11,7 +11,7 @@ from accounts.authentication import RefreshCookieAuthentication
 from accounts.login import log_in
 from accounts.models import Membership
 from accounts.principal import Client
-from accounts.public_forms import read_login
+from accounts.public_forms import read_login, validated
 from accounts.scopes import SIGN_IN_OWN
 from accounts.serializers.auth import (
     LoginSerializer,
@@ -22,9 +22,10 @@ from accounts.serializers.auth import (
     token_pair_json,
     user_json,
 )
-from accounts.throttles import REFRESH_BY_ADDRESS, REFRESH_BY_TOKEN, charged_by_address
+from accounts.throttles import REFRESH_BY_ADDRESS, REFRESH_BY_TOKEN
 from accounts.tokens import InvalidToken, RefreshToken, TokenPair, rotate
 from spatialflow.api import PublicAPIView, WorkspaceAPIView
+from spatialflow.client_ip import network
 from spatialflow.errors import ErrorSerializer
 
 
@@ -61,14 +62,15 @@ class RefreshView(PublicAPIView):
         operation_id="refresh", request=RefreshSerializer, responses={200: TokenPairSerializer, 401: ErrorSerializer}
     )
     def post(self, request: Request) -> Response:
-        with charged_by_address(REFRESH_BY_ADDRESS, request):
-            body = RefreshSerializer(data=request.data)
-            body.is_valid(raise_exception=True)
-            raw = body.validated_data.get("refresh_token") or cookies.refresh_cookie(request)
-            if not raw:
-                raise InvalidToken("Send the refresh token in the body as refresh_token.")
-            token = RefreshToken.read(raw)
-            REFRESH_BY_TOKEN.charge(request, str(token.sid))
+        # In this order, and without asking beforehand as at login: what counts by token needs one of our signature, so
+        # nobody takes room from others at their address but who is signed in, and gets it back when refused.
+        REFRESH_BY_ADDRESS.charge(request, network(request))
+        body = validated(RefreshSerializer, request)
+        raw = body.validated_data.get("refresh_token") or cookies.refresh_cookie(request)
+        if not raw:
+            raise InvalidToken("Send the refresh token in the body as refresh_token.")
+        token = RefreshToken.read(raw)
+        REFRESH_BY_TOKEN.charge(request, str(token.sid))
         return token_pair_response(rotate(token, Client.of(request)))
 
 

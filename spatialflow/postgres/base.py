@@ -1,0 +1,28 @@
+"""Django's PostgreSQL backend (settings.DATABASES names this package as the engine), with a check of idle connections
+that costs no trip to the database.
+"""
+
+import select
+
+from django.db.backends.postgresql import base
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    def is_usable(self) -> bool:
+        """Return whether the connection still works. Django asks before a request's first statement.
+
+        The system knows of a server that restarted or ended the connection: its last words, or the end, wait to be
+        read. Only then, and after an error, the server itself is asked. A host that vanished without a word shows at
+        the statement, as it would have at the question.
+        """
+        if self.connection is None or self.connection.closed:
+            return False
+        if self.errors_occurred or _has_something_to_read(self.connection.fileno()):
+            return bool(super().is_usable())
+        return True
+
+
+def _has_something_to_read(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
