@@ -68,10 +68,12 @@ WHO_MAY: dict[tuple[str, ...], str] = {
         GET audit-logs/export
     """,
     (*PEOPLE, RECOVERY): """
-        GET account/me
         GET auth/me
         POST auth/logout
         POST auth/saml/logout
+    """,
+    PEOPLE: """
+        GET account/me
         GET auth/sessions
         POST auth/resend-verification-authenticated
         GET workspaces
@@ -83,8 +85,6 @@ WHO_MAY: dict[tuple[str, ...], str] = {
         POST workspaces/leave
         GET auth/oauth/user/linked-accounts
         POST auth/oauth/<provider>/link
-    """,
-    PEOPLE: """
         PUT account/me
         DELETE account/me
         GET account/api-keys
