@@ -65,9 +65,10 @@ class Page(View):
     title: ClassVar[str] = ""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        was_signed_in = "sign_in" in request.session
         request.auth = session.find_principal(request)
         if request.auth is None and not self.is_public:
-            return to_sign_in(request)
+            return to_sign_in(request, was_signed_in)
         try:
             if not self.is_public:
                 charge_credential(request, request.auth)
@@ -176,19 +177,27 @@ def workspace_menu(principal: Principal) -> list[Membership]:
     return list(offered(principal).order_by(here_first, "workspace__name", "id")[:MOST_IN_MENU])
 
 
-def to_sign_in(request: HttpRequest) -> HttpResponse:
-    """Send somebody who is not signed in to the sign-in, and back to the page they asked for afterwards."""
+def to_sign_in(request: HttpRequest, was_signed_in: bool = False) -> HttpResponse:
+    """Send somebody who is not signed in to the sign-in, and back to the page they asked for afterwards. Who was signed
+    in is told that it has ended.
+    """
     if "HX-Request" in request.headers:  # a live part of a page: let the browser load the page as a whole
         return HttpResponse(headers={"HX-Refresh": "true", "Cache-Control": "no-store"})
-    wanted = request.get_full_path() if request.method == "GET" else "/"
+    if was_signed_in:
+        unsent = " What you sent was not carried out." if request.method == "POST" else ""
+        messages.warning(request, f"Your sign-in has ended.{unsent} Sign in again.")
+    wanted = request.get_full_path()
     return redirect(f"/sign-in?{urlencode({'next': wanted})}" if wanted != "/" else "/sign-in")
 
 
 def to_confirmation(request: HttpRequest) -> HttpResponse:
-    """Let whoever is signed in prove who they are, and come back to the page they were at afterwards."""
-    if request.method == "POST":
-        messages.warning(request, "Nothing has changed yet. Confirm that it is you, then do it again.")
-    return redirect(f"/confirm?{urlencode({'next': request.get_full_path()})}")
+    """Let whoever is signed in prove who they are, and come back to the page they were at afterwards. The browser takes
+    a form along (307, RFC 9110 section 15.4.8), so that nothing typed is lost.
+    """
+    query = {"next": request.get_full_path()}
+    if request.method != "POST":
+        return redirect(f"/confirm?{urlencode(query)}")
+    return redirect(f"/confirm?{urlencode({**query, 'typed': 1})}", preserve_request=True)
 
 
 def refused(request: HttpRequest, refusal: APIException, title: str = "This is not possible") -> HttpResponse:

@@ -58,6 +58,7 @@ urlpatterns = [
     path("sso-recovery/sent", mailed_links.SentPage.as_view(what=recovery.LINK_SENT, again="/sso-recovery/ask")),
     path("sso-recovery/repair", recovery.RepairPage.as_view()),
     path("confirm", confirm.ConfirmPage.as_view()),
+    path("confirm/done", confirm.ConfirmedPage.as_view()),
     path("confirm/elsewhere", confirm.ConfirmElsewherePage.as_view()),
     path("settings/api-keys", api_keys.KeysPage.as_view()),
     path("settings/api-keys/new", api_keys.NewKeyPage.as_view()),

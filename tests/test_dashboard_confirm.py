@@ -4,11 +4,14 @@ import time
 
 import pytest
 from django.conf import settings
+from django.http import HttpResponse
 from django.test import Client
+from lxml import html
 
+from apikeys.models import ApiKey
 from dashboard import session
 from tests.support.cast import PASSWORD, Actor
-from tests.support.pages import age_session, signed_in
+from tests.support.pages import age_session, hidden_fields, keep, signed_in
 from tests.support.totp import code, enrol, wait_for_an_early_moment
 
 
@@ -110,3 +113,55 @@ def test_a_browser_that_names_no_origin_says_that_it_is_ours(alice: Actor, site:
     said = {"Origin": "null"} | ({"Sec-Fetch-Site": site} if site else {})
 
     assert page.post("/confirm", form, headers=said).status_code == status
+
+
+NEW_KEY = {"name": "<b>Typed", "permissions": ["geofences:read", "devices:read"], "expires_in": "never"}
+
+
+def confirm(page: Client, asked: HttpResponse, password: str = PASSWORD) -> HttpResponse:
+    """Fill in the page that asks, and send it with what it carries."""
+    form = html.document_fromstring(asked.content.decode()).xpath("//main//form[@method='post']")[0]
+    body: dict[str, list[str]] = {"current_password": [password]}
+    for hidden in form.xpath(".//input[@type='hidden']"):
+        body.setdefault(hidden.get("name"), []).append(hidden.get("value"))
+    return page.post(form.get("action"), body, follow=True)
+
+
+def test_what_was_typed_is_carried_out_once_confirmed(alice: Actor):
+    page = signed_in(alice)
+    drawn = hidden_fields(page.get("/settings/api-keys/new"))
+    age_session(page, session.FRESH_FOR + 1)
+
+    asked = page.post("/settings/api-keys/new", {**drawn, **NEW_KEY, "password": "not to be shown"}, follow=True)
+
+    text = asked.content.decode()
+    assert asked.status_code == 200 and "Nothing has changed yet" in text and not ApiKey.objects.exists()
+    assert "not to be shown" not in text and 'value="&lt;b&gt;Typed"' in text
+    wrong = confirm(page, asked, "wrong horse")
+    assert wrong.status_code == 400 and "wrong horse" not in wrong.content.decode()
+    made = confirm(page, wrong)
+    assert made.status_code == 200 and b'id="api-key"' in made.content
+    key = ApiKey.objects.get()
+    assert (key.name, key.scopes) == ("<b>Typed", ["geofences:read", "devices:read"])
+
+
+def test_who_confirmed_in_another_tab_goes_on(page: Client, alice: Actor):
+    key, _ = alice.make_key(name="CI", is_active=False)
+    path = f"/settings/api-keys/{key.id}/enable"
+
+    asked = page.post(path, follow=True)
+    freshened = page.session
+    freshened["proven_at"] = int(time.time())
+    keep(page, freshened)
+    answer = page.post(f"/confirm?next={path}&typed=1", {"carries": "1"})
+
+    assert asked.status_code == 200 and (answer.status_code, answer["Location"]) == (307, path)
+    assert page.get("/confirm/done").status_code == 200
+
+
+def test_a_form_carried_along_is_protected_as_any_other(alice: Actor):
+    page = signed_in(alice, enforce_csrf_checks=True)
+    age_session(page, session.FRESH_FOR + 1)
+
+    for path in ("/confirm?next=/settings/api-keys/new", "/confirm?next=/settings/api-keys/new&typed=1"):
+        assert page.post(path, {**NEW_KEY, "carries": "1", "current_password": PASSWORD}).status_code == 403

@@ -116,9 +116,6 @@ def test_widening_it_leads_by_way_of_a_proof_back_to_the_form(site: str, viewpor
         expect(page.get_by_text("Nothing has changed yet")).to_be_visible()
         page.get_by_label("Your password").fill(PASSWORD)
         press(page, "Confirm")
-        is_at(page, "Edit API key")
-        widen(page)
-        press(page, "Save changes")
         is_at(page, "Delivery tracker")
         expect(page.get_by_text("devices:read")).to_be_visible()
 

@@ -26,6 +26,7 @@ ELSEWHERE = {"/api/v1/docs", "/api/v1/openapi.json"}  # linked, and no page of t
 BY_MAIL = {"/accept-invite", "/confirm-email-change", "/reset-password", "/sso-recovery", "/verify-email"}
 BY_FORM = {
     "/confirm",
+    "/confirm/done",
     "/forgot-password",
     "/forgot-password/sent",
     "/sign-in/code",

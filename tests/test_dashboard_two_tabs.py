@@ -72,3 +72,24 @@ def test_the_way_back_leads_to_no_other_site(page: Client, alice: Actor):
     answer = fill_in(page, "/workspaces", {"workspace_id": str(alice.workspace.id), "next": "//evil.test/"})
 
     assert answer["Location"] == "/"
+
+
+def test_whoever_was_signed_out_is_told_and_led_back(page: Client, alice: Actor):
+    form = hidden_fields(page.get(f"{KEYS}/new"))
+    alice.client.post("/api/v1/auth/logout")
+
+    asked, sent = page.get(f"{KEYS}?of=workspace"), page.post(f"{KEYS}/new", {**form, **NEW})
+
+    assert asked["Location"] == "/sign-in?next=%2Fsettings%2Fapi-keys%3Fof%3Dworkspace"
+    assert sent["Location"] == "/sign-in?next=%2Fsettings%2Fapi-keys%2Fnew"
+    text = page.get(sent["Location"], SERVER_NAME="localhost").content.decode()
+    assert "Your sign-in has ended. Sign in again." in text
+    assert "What you sent was not carried out." in text and not ApiKey.objects.exists()
+
+
+def test_whoever_never_was_is_asked_without_a_word(db: None):
+    stranger = Client(SERVER_NAME="localhost")
+
+    text = stranger.get(KEYS, follow=True).content.decode()
+
+    assert "Sign in" in text and "has ended" not in text

@@ -83,6 +83,7 @@ PAGES: dict[str, Answers] = {
     "/": Answers(200, 302, 302),
     "/accept-invite": Answers(200, 200, 200, kept=lambda actor: {"links": {"/accept-invite": invitation(actor)}}),
     "/confirm": Answers(302, 200, 200, takes_old_proof=True),
+    "/confirm/done": OWN,
     "/confirm/elsewhere": Answers(302, 404, 404),  # they have a password and nothing else
     "/confirm-email-change": followed("/confirm-email-change"),
     "/forgot-password": FIRST,
