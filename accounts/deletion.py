@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from rest_framework.request import Request
 
 from accounts.audit import Action, addresses_of, erase_person, record_for
@@ -17,6 +17,15 @@ from accounts.scopes import Role
 from accounts.tokens import InvalidToken
 from accounts.usage import forget_who_used
 from spatialflow.errors import Conflict
+
+
+def doomed_with(user_id: uuid.UUID) -> list[Workspace]:
+    """Return the workspaces that end with a person's account, suspended ones too: those that nobody else belongs to.
+    One query.
+    """
+    others = Membership.objects.filter(workspace_id=OuterRef("id")).exclude(user_id=user_id)
+    own = Workspace.objects.filter(memberships__user_id=user_id)
+    return list(own.exclude(Exists(others)).order_by("name", "id"))
 
 
 class Member(NamedTuple):

@@ -7,11 +7,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from rest_framework.serializers import ValidationError
 
-from accounts.deletion import delete_account
+from accounts.deletion import delete_account, doomed_with
 from accounts.profile import get_profile, update_profile
 from accounts.scopes import ACCOUNT_OWN, ACCOUNT_READ
 from accounts.serializers.profile import ProfileUpdateSerializer, profile_json
-from accounts.switching import choices
 from dashboard import session
 from dashboard.pages import FormPage, validated
 from dashboard.timezones import timezones
@@ -71,8 +70,7 @@ class DeleteAccountPage(FormPage):
     title = "Delete account"
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
-        eligible = choices(request.auth, request.auth.workspace_id)["eligible"]
-        return {"doomed": [membership.workspace for membership in eligible if membership.member_count == 1]}
+        return {"doomed": doomed_with(request.auth.user_id)}
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         if request.POST.get("confirmation", "").strip().lower() != request.auth.email:
