@@ -197,6 +197,18 @@ def test_a_new_account_signs_in_and_verifies(db: None):
     assert User.objects.get(email="new@person.test").email_verified_at is not None and is_signed_in(browser)
 
 
+def test_a_closed_signup_is_offered_nowhere(db: None, settings):
+    places = ("/", "/sign-in")
+    offered = [visitor().get(path).content for path in places]
+    settings.SIGNUP_IS_OPEN = False
+
+    closed = [visitor().get(path).content for path in places]
+
+    assert all(b"Create an account" in text for text in offered)
+    assert not any(b"Create an account" in text or b"/sign-up" in text for text in closed)
+    assert b"Ask the owner of a workspace for an invitation" in closed[1]
+
+
 def test_a_closed_signup_says_so(db: None, settings):
     settings.SIGNUP_IS_OPEN = False
     browser = visitor()
@@ -205,6 +217,7 @@ def test_a_closed_signup_says_so(db: None, settings):
 
     assert b"Signup is closed here" in page.content and b"<input" not in page.content.split(b"<main")[1]
     assert answer.status_code == 403 and not User.objects.exists()
+    assert answer.content.count(b"Signup is closed here") == 1
 
 
 @pytest.mark.parametrize("field", ["email", "password"])

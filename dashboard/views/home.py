@@ -23,4 +23,9 @@ class HomePage(Page):
         return self.show(request)
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
-        return {"public_url": settings.PUBLIC_URL, "is_development": not settings.PRODUCTION}
+        return {
+            "public_url": settings.PUBLIC_URL,
+            "is_development": not settings.PRODUCTION,
+            "is_open": settings.SIGNUP_IS_OPEN,
+            "mail_folder": settings.EMAIL_FILE_PATH,
+        }

@@ -69,7 +69,8 @@ class SentPage(EntrancePage):
     again = ""
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
-        return {"what": self.what, "again": self.again, "is_development": not settings.PRODUCTION}
+        where = {"is_development": not settings.PRODUCTION, "mail_folder": settings.EMAIL_FILE_PATH}
+        return {"what": self.what, "again": self.again, **where}
 
 
 class ResetPasswordPage(LinkPage):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -50,7 +51,7 @@ class EmailPage(EntrancePage):
         return redirect(entering.destination(request)) if request.auth else self.show(request, typed=typed)
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
-        return {"providers": offered(), "typed": kwargs.get("typed", "")}
+        return {"providers": offered(), "typed": kwargs.get("typed", ""), "is_open": settings.SIGNUP_IS_OPEN}
 
     def carry_out(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         with charged_by_address(DETECT_BY_ADDRESS, request):
