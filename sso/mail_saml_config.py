@@ -29,8 +29,17 @@ def sso_changed(user_id: str, workspace_id: str, change: str, fields: list[str])
 
 
 @mail("sso_metadata_problem")
-def sso_metadata_problem(user_id: str, workspace_id: str, problem: str) -> EmailMessage | None:
-    """To each owner, when a reading of the metadata fails that did not fail the time before."""
+def sso_metadata_problem(user_id: str, workspace_id: str, problem: str, is_read: bool = False) -> EmailMessage | None:
+    """To each owner, when a reading of the metadata fails that did not fail before, or leaves something out."""
+    if is_read:
+        return to_owner(
+            user_id,
+            workspace_id,
+            "A part of your identity provider's metadata cannot be used",
+            f"The metadata of {{workspace}}'s identity provider was read. {problem}",
+            "Everything else was taken over. If the provider signs with what was left out, sign-ins fail: let it sign "
+            "with a certificate that can be used.",
+        )
     return to_owner(
         user_id,
         workspace_id,

@@ -189,16 +189,16 @@ def fetch_document(url: str) -> bytes:
         return _fetch_document(url)
 
 
+def refuse_unreachable(url: str) -> None:
+    """Raise what `fetch_document` raises for an address that it would not ask; only the DNS is asked now."""
+    with place_to_wait():
+        _read_address(url, time.monotonic() + TIMEOUT)
+
+
 def _fetch_document(url: str) -> bytes:
     deadline = time.monotonic() + TIMEOUT
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or 443
-    except ValueError:
-        raise DocumentNotReadable("This is not an address; send one that begins with https://.") from None
-    if parts.scheme != "https" or not host or parts.username is not None or not url.isascii():
-        raise DocumentNotReadable("Send an address that begins with https://, without a user name in it.")
-    addresses = _addresses(host, port, deadline)
+    parts, addresses = _read_address(url, deadline)
+    host, port = parts.hostname or "", parts.port or 443
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
         answer = _get(host, port, addresses, target, deadline)
@@ -208,6 +208,18 @@ def _fetch_document(url: str) -> bytes:
         logger.warning("no document from %s: %s", host, type(error).__name__)
         raise DocumentNotReadable(f"{host} does not answer in time as a web server with TLS should.") from None
     return _judged(host, answer, deadline)
+
+
+def _read_address(url: str, deadline: float) -> tuple[SplitResult, list[str]]:
+    """Return the parts of an owner's https address, and where its host is. Raises `DocumentNotReadable`."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 443
+    except ValueError:
+        raise DocumentNotReadable("This is not an address; send one that begins with https://.") from None
+    if parts.scheme != "https" or not host or parts.username is not None or not url.isascii():
+        raise DocumentNotReadable("Send an address that begins with https://, without a user name in it.")
+    return parts, _addresses(host, port, deadline)
 
 
 def _judged(host: str, answer: Answer, deadline: float) -> bytes:

@@ -19,10 +19,12 @@ from accounts.models import Workspace
 from accounts.operations import OPERATOR
 from accounts.principal import Principal
 from accounts.scopes import SSO_MANAGE
+from accounts.throttles import METADATA_FETCHES
 from spatialflow.errors import ApiError, Conflict, NotFound
 from sso.domains import set_primary
 from sso.mail_saml import tell_owners
 from sso.models import IdentityProvider
+from sso.outbound import DocumentNotReadable, refuse_unreachable
 from sso.saml.certificates import describe, fingerprints
 from sso.saml_addresses import refuse_own_entity_id
 from sso.saml_plan import refuse_other_plans
@@ -38,6 +40,8 @@ TAKEN_OVER = (
 )
 # What may keep a sign-in from working that worked before; certificates count where one is taken away.
 DECISIVE = {"entity_id", "sso_url", "attribute_mapping", "signs_requests", "requires_encryption"}
+# What PUT sends, and what metadata says as well.
+CORE = ("entity_id", "sso_url", "certificates")
 SWITCHES = {"is_enabled", "is_required", "refuses_api_keys"}
 
 
@@ -90,25 +94,36 @@ def lock_own_workspace(request: Request) -> Workspace:
 
 
 def put(request: Request, fields: dict[str, Any], state: str = State.SERVING) -> IdentityProvider:
-    """Create the connection, or replace what `fields` names of it, and return it. `covered_domain` becomes the primary
-    domain.
+    """Create the connection by hand, or replace what `fields` names of it, and return it. `covered_domain` becomes the
+    primary domain. What is not as it was ends the daily reading of metadata, which would undo it.
 
     Raises `PlanRequired`, `SsoIsRequired`, `DomainTaken`, `TooManyDomains`, and the 422 of `entity_id`.
     """
-    return put_with_changes(request, fields, state)[0]
+    with transaction.atomic():
+        provider, workspace = _open(request, state)
+        if provider.metadata_url and any(name in fields and fields[name] != getattr(provider, name) for name in CORE):
+            fields["metadata_url"] = ""
+        _cover(request, fields)
+        store(provider, workspace, fields, request)
+        return provider
 
 
-def put_with_changes(
+def put_as_read(
     request: Request, fields: dict[str, Any], state: str = State.SERVING
 ) -> tuple[IdentityProvider, dict[str, Any]]:
-    """Do what `put` does, and return what changed as well."""
+    """Do what `put` does with what metadata says, and return what changed as well."""
     with transaction.atomic():
-        workspace = lock_own_workspace(request)
-        refuse_other_plans(workspace.plan)
-        providers = IdentityProvider.objects.for_workspace(workspace.id)
-        provider = providers.filter(state=state).first() or _begin(workspace, state)
+        provider, workspace = _open(request, state)
         _cover(request, fields)
         return provider, store(provider, workspace, fields, request)
+
+
+def _open(request: Request, state: str) -> tuple[IdentityProvider, Workspace]:
+    """Return the connection in this state, perhaps a new one, and its workspace, locked."""
+    workspace = lock_own_workspace(request)
+    refuse_other_plans(workspace.plan)
+    providers = IdentityProvider.objects.for_workspace(workspace.id)
+    return providers.filter(state=state).first() or _begin(workspace, state), workspace
 
 
 def _begin(workspace: Workspace, state: str) -> IdentityProvider:
@@ -123,8 +138,11 @@ def patch(request: Request, fields: dict[str, Any], state: str = State.SERVING) 
     """Change what `fields` names of a connection, and of what the workspace demands, and return the connection.
 
     What only switches off is let through on every plan. Raises `NotFound`, `PlanRequired`, `SsoIsRequired`,
-    `BeyondRepair`, what `set_required` and `set_primary` raise, and the 422 of `entity_id`.
+    `BeyondRepair`, what `set_required` and `set_primary` raise, the 422 of `entity_id`, and for an address of metadata
+    that would not be asked `DocumentNotReadable`, `Throttled`.
     """
+    if fields.get("metadata_url"):
+        _refuse_unreachable_metadata(request, fields["metadata_url"], state)
     only_switches_off = all(name in SWITCHES and value is False for name, value in fields.items())
     wanted = fields.pop("is_required", None)
     with transaction.atomic():
@@ -138,11 +156,27 @@ def patch(request: Request, fields: dict[str, Any], state: str = State.SERVING) 
         _decide_about_keys(request, workspace, fields)
         if "preset" in fields:
             fields.setdefault("attribute_mapping", PRESETS[fields["preset"]].attribute_mapping)
+        if provider.metadata_url and fields.get("entity_id", provider.entity_id) != provider.entity_id:
+            fields.setdefault("metadata_url", "")  # it speaks of the provider of before
         store(provider, workspace, fields, request)
         if wanted is True:
             set_required(request, workspace, provider, wanted)
     provider.workspace.refresh_from_db()
     return provider
+
+
+def _refuse_unreachable_metadata(request: Request, url: str, state: str) -> None:
+    """Raise `DocumentNotReadable` for another address than before that the daily reading would not ask."""
+    provider = find(request.auth, state)
+    refuse_other_plans(request.auth.plan)
+    if url == provider.metadata_url:
+        return
+    METADATA_FETCHES.charge(request, str(provider.workspace_id))
+    try:
+        refuse_unreachable(url)
+    except DocumentNotReadable as problem:
+        sentence = str(problem.detail)
+        raise DocumentNotReadable(sentence, extra={"details": {"metadata_url": [sentence]}}) from None
 
 
 def _cover(request: Request, fields: dict[str, Any]) -> None:
@@ -177,7 +211,7 @@ def store(
     refuse_own_entity_id(fields.get("entity_id", ""), workspace)
     is_new = provider._state.adding
     changed = {name for name, value in fields.items() if is_new or getattr(provider, name) != value}
-    changes = {name: _told(provider, name, fields[name], is_new) for name in sorted(changed)}
+    changes = {name: _told(provider, name, fields[name], is_new) for name in sorted(changed - {"metadata_said"})}
     if not changed:
         return {}
     if changed & BEYOND_REPAIR and is_recovering(request):
@@ -191,6 +225,8 @@ def store(
         written |= {"tested_at": None, "revision": provider.revision + 1}
     if "certificates" in changed:
         written["certificate_warned_at"] = None
+    if "metadata_url" in changed and "metadata_said" not in fields:
+        written |= {"metadata_said": {}, "metadata_read_at": None, "metadata_problem": ""}
     for name, value in written.items():
         setattr(provider, name, value)
     # A test may be noted at this very moment, and a warning: only what changes is written.

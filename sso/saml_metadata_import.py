@@ -15,10 +15,12 @@ from sso.outbound import DocumentNotReadable, fetch_document
 from sso.saml.certificates import MAX_CERTIFICATES, describe
 from sso.saml.metadata import UnusableMetadata, read_provider_metadata
 from sso.saml_addresses import refuse_unusable_entity_id, refuse_unusable_url
-from sso.saml_config import SsoIsRequired, find, lock_own_workspace, put_with_changes, store
+from sso.saml_config import SsoIsRequired, find, lock_own_workspace, put_as_read, store
 from sso.saml_plan import refuse_other_plans
 
 MAX_PROBLEM = 300
+SAID = ("sso_url", "slo_url", "certificates")  # what an owner may set otherwise, and then it stays
+READ = ("entity_id", *SAID)
 UNUSABLE_ADDRESS = "It holds an entity ID or an address that cannot be used."
 Changes = dict[str, Any]
 
@@ -35,8 +37,11 @@ def import_metadata(
 ) -> tuple[IdentityProvider, Changes]:
     """Configure a connection as metadata says, in XML or at a URL that is read again daily; return it and its changes.
 
-    `others` are further fields of the connection. Raises `PlanRequired`, `Throttled` and `DocumentNotReadable` for a
-    URL, the 422 that names what is wrong, and what `put` raises.
+    `others` are further fields of the connection. A certificate that cannot be used is left out, which
+    `metadata_problem` says, and a mail to the owners.
+
+    Raises `PlanRequired`, `Throttled` and `DocumentNotReadable` for a URL, the 422 that names what is wrong, and what
+    `put` raises.
     """
     refuse_other_plans(request.auth.plan)
     source = "url" if url else "xml"
@@ -48,8 +53,12 @@ def import_metadata(
         raise ValidationError({source: [str(problem)]}) from None
     except ValidationError as problem:
         raise ValidationError({source: problem.detail}) from None
-    read = {"metadata_url": url, "metadata_read_at": timezone.now(), "metadata_problem": ""}
-    provider, changes = put_with_changes(request, {**fields, **read, **others}, state)
+    said = {name: fields[name] for name in SAID} if url else {}
+    read = {"metadata_url": url, "metadata_read_at": timezone.now(), "metadata_said": said}
+    with transaction.atomic():
+        provider, changes = put_as_read(request, {**fields, **read, **others}, state)
+        if fields["metadata_problem"]:
+            tell_owners(provider.workspace_id, "sso_metadata_problem", problem=fields["metadata_problem"], is_read=True)
     return provider, {name: told for name, told in changes.items() if name not in ("metadata_read_at",)}
 
 
@@ -62,21 +71,24 @@ def _fetch(url: str) -> bytes:
 
 
 def _read(xml: bytes) -> dict[str, Any]:
-    """Return the fields of a connection that metadata states. Raises `UnusableMetadata`, and the 422 of an address."""
+    """Return the fields of a connection that metadata states; `metadata_problem` is what was left out of it. Raises
+    `UnusableMetadata`, and the 422 of an address.
+    """
     metadata = read_provider_metadata(xml)
     refuse_unusable_entity_id(metadata.entity_id)
     for address in (metadata.sso_url, metadata.slo_url):
         if address:
             refuse_unusable_url(address)
-    return vars(metadata)
+    return {**{name: getattr(metadata, name) for name in READ}, "metadata_problem": metadata.left_out[:MAX_PROBLEM]}
 
 
 def reread(provider: IdentityProvider) -> None:
     """Read the metadata of a connection again and take over what it says now, for the daily command.
 
     Whatever is wrong with it leaves the connection as it is, and is kept as `metadata_problem`; owners are told when a
-    problem begins. The entity ID must not change. While single sign-on is required, certificates that are still valid
-    stay beside the new ones, and another sign-in address is not taken over.
+    problem begins. The entity ID must not change. What an owner has set otherwise than the last reading said stays.
+    While single sign-on is required, certificates that are still valid stay beside the new ones, and another sign-in
+    address is not taken over.
     """
     try:
         fields = _read(fetch_document(provider.metadata_url))
@@ -118,32 +130,50 @@ def _take_over(provider: IdentityProvider, fields: dict[str, Any], request: Requ
         return {}  # changed by an owner while we read
     if fields["entity_id"] != current.entity_id:
         raise EntityChanged()
+    addresses = {name: fields[name] for name in ("sso_url", "slo_url") if not _is_by_hand(current, name)}
     certificates = _certificates(current, workspace, fields["certificates"], keeps_expired=request is not None)
-    changes = store(current, workspace, {**fields, "certificates": certificates}, request)
-    read = {"metadata_read_at": timezone.now(), "metadata_problem": ""}
-    IdentityProvider.objects.filter(id=current.id).update(**read)
+    changes = store(current, workspace, {**addresses, "certificates": certificates}, request)
+    said = {name: fields[name] for name in SAID}
+    IdentityProvider.objects.filter(id=current.id).update(metadata_read_at=timezone.now(), metadata_said=said)
+    _set_problem(current, fields["metadata_problem"], is_read=True)
     return changes
+
+
+def _is_by_hand(provider: IdentityProvider, name: str) -> bool:
+    """Return whether an address is not what the last reading said, but what an owner has set."""
+    stored = getattr(provider, name)
+    return bool(provider.metadata_said.get(name, stored) != stored)
 
 
 def _certificates(
     provider: IdentityProvider, workspace: Workspace, published: list[str], *, keeps_expired: bool
 ) -> list[str]:
-    """Return the certificates to keep: the published ones, in the order in which they are stored already."""
+    """Return the certificates to keep, in the order in which they are stored already: the published ones, less those
+    that an owner has taken away since the last reading said them, and those that an owner has added.
+    """
     stays = provider.state == IdentityProvider.State.SERVING and workspace.requires_sso
+    stored = provider.certificates
+    before = provider.metadata_said.get("certificates", stored)
 
     def is_kept(pem: str) -> bool:
-        return pem in published or (stays and (keeps_expired or not describe(pem).is_expired))
+        return pem in published or pem not in before or (stays and (keeps_expired or not describe(pem).is_expired))
 
-    kept = [pem for pem in provider.certificates if is_kept(pem)]
-    return [*kept, *(pem for pem in published if pem not in kept)][:MAX_CERTIFICATES]
+    together = [pem for pem in stored if is_kept(pem)]
+    together += [pem for pem in published if pem not in stored and pem not in before]
+    # What the provider signs with now comes before what it has signed with once.
+    doomed = [pem for pem in together if pem not in published][: max(0, len(together) - MAX_CERTIFICATES)]
+    return [pem for pem in together if pem not in doomed]
 
 
 def _note_problem(provider: IdentityProvider, problem: str) -> None:
     with transaction.atomic():
         found = IdentityProvider.objects.select_for_update().filter(id=provider.id).first()
-        if found is None or found.metadata_url != provider.metadata_url:
-            return
-        is_new = not found.metadata_problem
-        IdentityProvider.objects.filter(id=found.id).update(metadata_problem=problem[:MAX_PROBLEM])
-        if is_new:
-            tell_owners(found.workspace_id, "sso_metadata_problem", problem=problem[:MAX_PROBLEM])
+        if found is not None and found.metadata_url == provider.metadata_url:
+            _set_problem(found, problem[:MAX_PROBLEM], is_read=False)
+
+
+def _set_problem(provider: IdentityProvider, problem: str, *, is_read: bool) -> None:
+    """Keep what is wrong with the metadata, and tell owners when that begins. `is_read`: the rest was taken over."""
+    IdentityProvider.objects.filter(id=provider.id).update(metadata_problem=problem)
+    if problem and not provider.metadata_problem:
+        tell_owners(provider.workspace_id, "sso_metadata_problem", problem=problem, is_read=is_read)

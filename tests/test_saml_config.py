@@ -219,7 +219,7 @@ def test_everything_else_is_patched(alice):
     wanted = {
         "certificates": [certificate("idp"), certificate("idp-2")],
         "slo_url": "https://idp.acme.test/slo",
-        "metadata_url": "https://idp.acme.test/metadata",
+        "metadata_url": "https://8.8.8.8/metadata",
         "preset": "entra",
         "attribute_mapping": {"email": "mail", "first_name": "given"},
         "default_role": "field_worker",
@@ -373,12 +373,12 @@ def test_the_trail_names_what_changed_and_holds_no_certificate_and_no_query(alic
     configured(alice)
     Membership.objects.filter(user=alice.user).update(role="owner")
 
-    patch(alice, certificates=[certificate("idp-2")], metadata_url="https://idp.acme.test/m?token=secret")
+    patch(alice, certificates=[certificate("idp-2")], metadata_url="https://8.8.8.8/m?token=secret")
 
     changes = changes_of("sso.configured")
     assert changes["certificates"] == {
         "from": [fingerprint(certificate("idp"))],
         "to": [fingerprint(certificate("idp-2"))],
     }
-    assert changes["metadata_url"] == {"from": "", "to": "https://idp.acme.test/m"}
+    assert changes["metadata_url"] == {"from": "", "to": "https://8.8.8.8/m"}
     assert changes.keys() == {"certificates", "metadata_url"}

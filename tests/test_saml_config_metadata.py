@@ -2,10 +2,8 @@
 
 import base64
 import functools
-import ipaddress
 import socket
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +37,9 @@ from tests.support.saml_setup import (
     refused,
     serving,
 )
-from tests.support.tls_site import Site, respond, tls_site
+from tests.support.tls_site import answering
 
+pytest_plugins = ["tests.support.metadata_site"]
 pytestmark = pytest.mark.django_db
 
 MD = "{urn:oasis:names:tc:SAML:2.0:metadata}"
@@ -65,14 +64,14 @@ def test_metadata_makes_the_connection_and_says_what_it_changed(alice):
 
 def test_metadata_changes_the_connection_and_nothing_that_it_does_not_say(alice):
     configured(alice)
-    patch(alice, creates_members=True, metadata_url="https://idp.acme.test/metadata")
+    patch(alice, creates_members=True, metadata_url="https://8.8.8.8/metadata")
 
     answer = post(alice, "metadata", xml=entity(keys=BOTH_KEYS)).json()
 
     both = [fingerprint(certificate("idp")), fingerprint(certificate("idp-2"))]
     assert answer["changes"] == {
         "certificates": {"from": both[:1], "to": both},
-        "metadata_url": {"from": "https://idp.acme.test/metadata", "to": ""},
+        "metadata_url": {"from": "https://8.8.8.8/metadata", "to": ""},
         "slo_url": {"from": "", "to": SLO_URL},
     }
     assert (answer["creates_members"], answer["covered_domain"]) == (True, "acme.test")
@@ -168,20 +167,6 @@ def test_our_own_metadata_is_not_theirs(alice):
 
 
 # --- Fetched
-
-
-@pytest.fixture
-def site(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """A site inside a network that the operator allows, with a certificate that this process trusts."""
-    settings.IDENTITY_PROVIDER_NETWORKS = [ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")]
-    with tls_site(tmp_path) as running:
-        monkeypatch.setenv("SSL_CERT_FILE", str(running.authority))
-        running.answer = answering(entity())
-        yield running
-
-
-def answering(xml: str, status: int = 200, **headers: str) -> Callable[[Any], None]:
-    return lambda handler: respond(handler, xml.encode(), status, **headers)
 
 
 def test_metadata_is_fetched_and_its_address_kept(alice, site):
@@ -321,15 +306,6 @@ def test_fetches_are_limited_by_workspace(alice, mallory, site, settings):
 # --- Read again daily
 
 
-@pytest.fixture
-def followed(alice: Any, site: Site) -> IdentityProvider:
-    """The serving connection of acme, whose metadata is read again; it was tested."""
-    post(alice, "metadata", url=site.url(), covered_domain="acme.test")
-    IdentityProvider.objects.update(tested_at=timezone.now())
-    delivered()
-    return serving()
-
-
 def pems(provider: IdentityProvider) -> list[str]:
     provider.refresh_from_db()
     return list(provider.certificates)
@@ -364,7 +340,7 @@ def test_new_certificates_come_and_former_ones_go(followed, site):
 def test_while_it_is_required_valid_certificates_stay(followed, site, acme):
     acme.requires_sso = True
     acme.save()
-    IdentityProvider.objects.update(certificates=[certificate("idp"), certificate("idp-2", days=-1)])
+    IdentityProvider.objects.update(certificates=[certificate("idp"), certificate("idp-2", days=-1)], metadata_said={})
     site.answer = answering(entity(keys=key_descriptor(certificate("idp-3"))))
 
     reread(followed)

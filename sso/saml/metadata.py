@@ -42,6 +42,7 @@ class ProviderMetadata:
     sso_url: str
     slo_url: str  # empty where it offers none by redirect
     certificates: list[str]  # PEM
+    left_out: str  # what is wrong with those that cannot be used; or empty
 
 
 def service_provider_metadata(workspace: Workspace, providers: Iterable[IdentityProvider]) -> bytes:
@@ -92,15 +93,19 @@ def _add_key(role: etree._Element, use: str, certificate: str) -> None:
 def read_provider_metadata(xml: bytes) -> ProviderMetadata:
     """Return what an identity provider's metadata says. Raises `UnusableMetadata` for anything that is not the
     metadata of exactly one, with SAML 2.0, sign-in by HTTP-Redirect, a strong certificate, and not expired.
+
+    A certificate that cannot be used beside one that can is left out: the provider signs with the other one.
     """
     entity, role = _find_provider(_parse(xml))
     if PROTOCOL not in role.get("protocolSupportEnumeration", "").split():
         raise UnusableMetadata("This identity provider does not offer SAML 2.0; switch it on there.")
+    certificates, problems = _signing_certificates(role)
     return ProviderMetadata(
         entity_id=entity.get("entityID", ""),
         sso_url=_location(role, "SingleSignOnService") or _refuse_without_redirect(role),
         slo_url=_location(role, "SingleLogoutService"),
-        certificates=_signing_certificates(role),
+        certificates=certificates,
+        left_out=_left_out(problems),
     )
 
 
@@ -181,8 +186,16 @@ def _refuse_without_redirect(role: etree._Element) -> str:
     )
 
 
-def _signing_certificates(role: etree._Element) -> list[str]:
-    """Return the certificates of every key that signs (SAML metadata 2.4.1.1: also one without a use).
+def _left_out(problems: list[str]) -> str:
+    if not problems:
+        return ""
+    how_many = "1 of its certificates was" if len(problems) == 1 else f"{len(problems)} of its certificates were"
+    return f"{how_many} left out: {problems[0]}"
+
+
+def _signing_certificates(role: etree._Element) -> tuple[list[str], list[str]]:
+    """Return the certificates of every key that signs (SAML metadata 2.4.1.1: also one without a use), and what is
+    wrong with those that cannot be used.
 
     Of each X509Data the first counts: what follows is the chain above it, which signs no assertion.
     """
@@ -192,12 +205,14 @@ def _signing_certificates(role: etree._Element) -> list[str]:
             for data in descriptor.findall(f"{_ds('KeyInfo')}/{_ds('X509Data')}"):
                 first = data.find(_ds("X509Certificate"))
                 texts += [] if first is None else [first.text or ""]
-    try:
-        certificates = unique([read_base64(text) for text in texts[: MAX_CERTIFICATES + 1]])
-    except UnusableCertificate as problem:
-        raise UnusableMetadata(str(problem)) from None
-    if not certificates:
-        raise UnusableMetadata("The metadata names no certificate to sign with.")
     if len(texts) > MAX_CERTIFICATES:
         raise UnusableMetadata(f"The metadata has more than {MAX_CERTIFICATES} signing certificates.")
-    return certificates
+    certificates, problems = [], []
+    for text in texts:
+        try:
+            certificates.append(read_base64(text))
+        except UnusableCertificate as problem:
+            problems.append(str(problem))
+    if not certificates:
+        raise UnusableMetadata(problems[0] if problems else "The metadata names no certificate to sign with.")
+    return unique(certificates), problems

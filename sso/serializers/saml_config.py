@@ -217,7 +217,9 @@ class ConnectionSerializer(serializers.Serializer):
     slo_url = serializers.CharField()
     metadata_url = serializers.CharField()
     metadata_read_at = serializers.DateTimeField(allow_null=True)
-    metadata_problem = serializers.CharField(help_text="Why the last reading was not taken over; or empty.")
+    metadata_problem = serializers.CharField(
+        help_text="Why the last reading was not taken over, what it left out, or empty."
+    )
     preset = serializers.ChoiceField(IdentityProvider.Preset.values)
     attribute_mapping = serializers.DictField(child=serializers.CharField())
     default_role = serializers.ChoiceField(list(Role))

@@ -94,3 +94,8 @@ def tls_site(folder: Path) -> Iterator[Site]:
             yield site
         finally:
             server.shutdown()
+
+
+def answering(text: str, status: int = 200, **headers: str) -> Callable[[Any], None]:
+    """Return what a site does that gives everybody this answer."""
+    return lambda handler: respond(handler, text.encode(), status, **headers)
