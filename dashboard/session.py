@@ -3,6 +3,9 @@
 The cookie names the sign-in as an access token would, and every page asks the database whether that still lives
 (accounts/authentication.py). So signing out, a removal or a new password end a session on its next page, whatever
 copies of the cookie there are.
+
+A sign-in that another tab has moved to another workspace goes on there, in every tab: each form says which workspace it
+was drawn in (dashboard/drawn_in.py). So it matters little in which order the answers to several tabs set the cookie.
 """
 
 import time
@@ -24,7 +27,8 @@ from accounts.tokens import AccessToken, InvalidToken, TokenPair
 from spatialflow.errors import ApiError
 from sso.saml_sessions import logged_in_at
 
-SEEN_EVERY = 60  # seconds; more often the cookie is not written anew
+# Seconds; more often the cookie is not written anew, for a late answer sets one from before what other tabs did.
+SEEN_EVERY = min(300, settings.DASHBOARD_IDLE_LIFETIME // 5)
 FRESH_FOR = 15 * 60  # seconds that a proof of who is there counts as fresh
 
 
@@ -63,13 +67,12 @@ def begin(request: HttpRequest, pair: TokenPair) -> None:
 def name_sign_in(request: HttpRequest, pair: TokenPair) -> None:
     """Keep which sign-in the session is of, in which workspace: at its beginning and after a switch."""
     token = AccessToken.read(pair.access_token)
-    moved = token.switched_at.isoformat() if token.switched_at else None
-    request.session["sign_in"] = [str(token.sid), str(token.sub), str(token.wid), moved]
+    _keep(request, SignInName(token.sid, token.sub, token.wid, token.switched_at))
 
 
 def find_principal(request: HttpRequest) -> Principal | None:
     """Return who is signed in, or None: nobody, not any more, or idle for too long, which ends the sign-in on the
-    server, too. One query.
+    server, too. One query, and two more where another tab has moved the sign-in.
     """
     name = _name(request.session.get("sign_in"))
     if name is None:
@@ -78,7 +81,7 @@ def find_principal(request: HttpRequest) -> Principal | None:
     seen_at, began_at = request.session.get("seen_at", 0), request.session.get("began_at", 0)
     is_over = now - seen_at > settings.DASHBOARD_IDLE_LIFETIME or now - began_at > settings.DASHBOARD_LIFETIME
     try:
-        principal, _ = authenticate_sign_in(name)
+        principal = _authenticate(request, name)
     except InvalidToken:
         return None
     if is_over:
@@ -89,6 +92,26 @@ def find_principal(request: HttpRequest) -> Principal | None:
     if is_somebody and now - seen_at >= SEEN_EVERY:
         request.session["seen_at"] = now
     return principal
+
+
+def _authenticate(request: HttpRequest, name: SignInName) -> Principal:
+    """Return the principal of the sign-in where it is now. Raises `InvalidToken`."""
+    try:
+        return authenticate_sign_in(name)[0]
+    except InvalidToken:
+        own = SignIn.objects.live().filter(id=name.sid, user_id=name.sub)
+        place = own.values_list("workspace_id", "switched_at").first()
+        if place is None or place == (name.wid, name.switched_at):
+            raise
+        moved = SignInName(name.sid, name.sub, *place)
+        principal, _ = authenticate_sign_in(moved)
+        _keep(request, moved)
+        return principal
+
+
+def _keep(request: HttpRequest, name: SignInName) -> None:
+    moved = name.switched_at.isoformat() if name.switched_at else None
+    request.session["sign_in"] = [str(name.sid), str(name.sub), str(name.wid), moved]
 
 
 def _name(kept: Any) -> SignInName | None:

@@ -1,13 +1,18 @@
 """Two tabs of one browser: a form does what its person saw, in the workspace that they saw."""
 
+from http.cookies import SimpleCookie
+
 import pytest
+from django.conf import settings
+from django.db import connections
 from django.test import Client
 
-from accounts.models import AuditEvent, Invitation
+from accounts.models import AuditEvent, Invitation, Membership
 from accounts.workspaces import create_another
 from apikeys.models import ApiKey
 from tests.support.cast import Actor
-from tests.support.pages import FIELD, fill_in, hidden_fields, signed_in
+from tests.support.pages import FIELD, Tab, fill_in, hidden_fields, signed_in
+from tests.support.race import at_once
 
 KEYS = "/settings/api-keys"
 NEW = {"name": "CI", "permissions": ["geofences:read"], "expires_in": "never"}
@@ -93,3 +98,51 @@ def test_whoever_never_was_is_asked_without_a_word(db: None):
     text = stranger.get(KEYS, follow=True).content.decode()
 
     assert "Sign in" in text and "has ended" not in text
+
+
+def test_a_late_answer_signs_nobody_out(page: Client, alice: Actor):
+    before = page.cookies[settings.SESSION_COOKIE_NAME].value
+    enter(page, "annex")
+    page.cookies[settings.SESSION_COOKIE_NAME] = before  # set by an answer that was on its way for longer
+
+    shown = page.get(KEYS)
+
+    assert shown.status_code == 200 and shown.context["principal"].workspace_id != alice.workspace.id
+    assert page.session["sign_in"][2] == str(shown.context["principal"].workspace_id)
+    assert page.cookies[settings.SESSION_COOKIE_NAME].value != before
+
+
+@pytest.mark.parametrize("end", ["logout", "removed"])
+def test_a_cookie_from_before_a_move_ends_with_its_sign_in(page: Client, alice: Actor, end: str):
+    before = page.cookies[settings.SESSION_COOKIE_NAME].value
+    enter(page, "annex")
+    if end == "logout":
+        page.post("/sign-out", HTTP_HOST="localhost")
+    else:
+        Membership.objects.filter(user=alice.user, workspace__slug="annex").delete()
+    page.cookies[settings.SESSION_COOKIE_NAME] = before
+
+    assert page.get(KEYS)["Location"].startswith("/sign-in")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_switches_at_once_leave_every_tab_signed_in(page: Client):
+    workspaces = [str(one.workspace_id) for one in page.get("/workspaces").context["eligible"]]
+
+    def switch(index: int) -> tuple[int, int]:
+        tab = Tab(HTTP_USER_AGENT="Firefox")
+        tab.cookies = SimpleCookie({name: cookie.value for name, cookie in page.cookies.items()})
+        try:
+            return tab.post("/workspaces", {"workspace_id": workspaces[index % 2]}).status_code, tab.get(
+                KEYS
+            ).status_code
+        finally:
+            connections.close_all()  # each thread has its own
+
+    assert {status for _, status in at_once(8, switch)} == {200}
+
+
+def test_a_page_seen_again_sets_no_cookie(page: Client):
+    page.get(KEYS)
+
+    assert settings.SESSION_COOKIE_NAME not in page.get(KEYS).cookies
