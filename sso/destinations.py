@@ -24,6 +24,7 @@ DEV_SCHEME = "spatialflowdev"
 # Pages of the dashboard, where sign-ins in a browser begin and end.
 BEGIN_BY_WORKSPACE = "/sign-in/by/"
 ARRIVED_UNASKED = "/signed-in/unasked"
+TESTED = "/settings/sso/tested"  # leads on to what came of an owner's test
 
 
 @dataclass(frozen=True)

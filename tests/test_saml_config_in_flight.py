@@ -12,6 +12,7 @@ from accounts.models import Workspace
 from sso.models import IdentityProvider, SamlAttempt, SamlRequest
 from tests.support.cast import Actor
 from tests.support.oauth import CHALLENGED, told
+from tests.support.pages import signed_in
 from tests.support.saml_idp import SamlIdp, certificate
 from tests.support.saml_setup import CONFIG, STAGED, configured, patch, post, put, refused, serving
 from tests.support.saml_steps import bring_answer, initiate, sign_in
@@ -111,6 +112,15 @@ def test_a_ticket_asks_what_is_there_when_it_is_used(alice, bob, connection, bro
 
     assert address.startswith("https://new.test/other?")
     assert attempt_of(alice, bring_answer(browser, NEW_IDP.respond(address)))["succeeded"] is True
+
+
+def test_a_test_without_a_place_to_end_leads_to_the_page_of_its_checks(alice, bob, idp, connection, browser):
+    answer = bring_answer(browser, idp.respond(begin_test(alice, browser)))
+
+    path = answer["Location"].removeprefix("http://localhost:8000")
+    led_on = signed_in(alice, SERVER_NAME="localhost").get(path)
+    assert path.startswith("/settings/sso/tested?attempt=")
+    assert led_on["Location"] == f"/settings/sso/attempts/{told(answer)['attempt']}"
 
 
 # --- Whom a deleted connection leaves at the provider

@@ -2,6 +2,9 @@
 our own metadata, for anybody.
 """
 
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from django.http import HttpResponse
@@ -39,9 +42,41 @@ from sso.serializers.saml_config import (
     service_provider_json,
 )
 
-STAGED = IdentityProvider.State.STAGED
+MAX_NAME_SHOWN, MAX_UNKNOWN_SHOWN = 50, 10
+NEAR = 0.75  # how alike a name must be to be meant
+MEANT = {"requires_sso": "is_required"}
+NO_SUCH = "There is no such setting."
+NOTHING: Mapping[str, Any] = {}
+SERVING, STAGED = IdentityProvider.State.SERVING, IdentityProvider.State.STAGED
 CHANGED = {200: ConnectionSerializer, 400: ErrorSerializer, 404: ErrorSerializer, 409: ErrorSerializer}
 DELETED = {204: None, 404: ErrorSerializer, 409: ErrorSerializer}
+
+
+def known(serializer: type[serializers.Serializer], data: Any, told: Mapping[str, Any] = NOTHING) -> dict[str, Any]:
+    """Return the validated members of a body that holds no others, but what is `told` as it is: a setting that is
+    misspelt would seem to be set. Raises the 422 that names the fields.
+    """
+    fields = serializer().fields
+    sent = data.items() if isinstance(data, Mapping) else ()
+    unknown = [str(name) for name, value in sent if name not in fields and not (name in told and told[name] == value)]
+    if unknown:
+        shown = {name[:MAX_NAME_SHOWN]: [_unknown(name, list(fields))] for name in unknown[:MAX_UNKNOWN_SHOWN]}
+        raise serializers.ValidationError(shown)
+    return validated(serializer, data)
+
+
+def _unknown(name: str, fields: list[str]) -> str:
+    if name in ConnectionSerializer().fields:
+        return "This is told and cannot be set here."
+    near = [MEANT[name]] if name in MEANT else get_close_matches(name, fields, 1, NEAR)
+    return f"There is no such setting. Do you mean {near[0]}?" if near and near[0] in fields else NO_SUCH
+
+
+def _told(request: Request, state: str) -> dict[str, Any]:
+    """Return what GET answers now, for a PUT that brings it back."""
+    provider = saml_config.find_all(request.auth).get(state)
+    told: dict[str, Any] = json.loads(request.accepted_renderer.render(config_json(provider))) if provider else {}
+    return told
 
 
 def validated(serializer: type[serializers.Serializer], data: Any) -> dict[str, Any]:
@@ -54,8 +89,8 @@ def validated(serializer: type[serializers.Serializer], data: Any) -> dict[str, 
 class SamlConfigView(WorkspaceAPIView):
     """The connection by which the workspace's people sign in. For owners; on the plans business and enterprise.
 
-    PUT creates it or replaces its core, PATCH changes any of it. 409 `sso_is_required` where that could shut people out
-    who sign in by it alone: stage a second one, test and promote it.
+    PUT creates it or replaces its core, PATCH changes any of it; a name that is no setting is a 422. 409
+    `sso_is_required` where that could shut people out who sign in by it alone: stage a second one, test and promote it.
     """
 
     scopes = dict.fromkeys(("GET", "PUT", "PATCH", "DELETE"), SSO_MANAGE)
@@ -66,11 +101,13 @@ class SamlConfigView(WorkspaceAPIView):
 
     @extend_schema(operation_id="upsert_saml_config", request=SAMLConfigInSerializer, responses=CHANGED)
     def put(self, request: Request) -> Response:
-        return Response(config_json(saml_config.put(request, validated(SAMLConfigInSerializer, request.data))))
+        return Response(
+            config_json(saml_config.put(request, known(SAMLConfigInSerializer, request.data, _told(request, SERVING))))
+        )
 
     @extend_schema(operation_id="patch_saml_config", request=SAMLConfigPatchSerializer, responses=CHANGED)
     def patch(self, request: Request) -> Response:
-        return Response(config_json(saml_config.patch(request, validated(SAMLConfigPatchSerializer, request.data))))
+        return Response(config_json(saml_config.patch(request, known(SAMLConfigPatchSerializer, request.data))))
 
     @extend_schema(operation_id="delete_saml_config", responses=DELETED)
     def delete(self, request: Request) -> Response:
@@ -91,12 +128,12 @@ class StagedConfigView(WorkspaceAPIView):
 
     @extend_schema(operation_id="upsert_staged_saml_config", request=StagedConfigInSerializer, responses=CHANGED)
     def put(self, request: Request) -> Response:
-        fields = validated(StagedConfigInSerializer, request.data)
+        fields = known(StagedConfigInSerializer, request.data, _told(request, STAGED))
         return Response(config_json(saml_config.put(request, fields, STAGED)))
 
     @extend_schema(operation_id="patch_staged_saml_config", request=StagedConfigPatchSerializer, responses=CHANGED)
     def patch(self, request: Request) -> Response:
-        fields = validated(StagedConfigPatchSerializer, request.data)
+        fields = known(StagedConfigPatchSerializer, request.data)
         return Response(config_json(saml_config.patch(request, fields, STAGED)))
 
     @extend_schema(operation_id="delete_staged_saml_config", responses=DELETED)
@@ -139,7 +176,7 @@ class ImportMetadataView(WorkspaceAPIView):
         responses={**CHANGED, 200: ImportedConnectionSerializer},
     )
     def post(self, request: Request) -> Response:
-        provider, changes = import_metadata(request, **validated(MetadataInSerializer, request.data))
+        provider, changes = import_metadata(request, **known(MetadataInSerializer, request.data))
         return Response({**config_json(provider), "changes": changes})
 
 
@@ -174,7 +211,7 @@ class TestConnectionView(WorkspaceAPIView):
         responses={200: TestOutSerializer, 400: ErrorSerializer, 404: ErrorSerializer},
     )
     def post(self, request: Request) -> Response:
-        return Response({"url": saml_tests.begin_test(request, **validated(TestInSerializer, request.data))})
+        return Response({"url": saml_tests.begin_test(request, **known(TestInSerializer, request.data))})
 
 
 class AttemptsView(WorkspaceAPIView):

@@ -35,7 +35,10 @@ def core(**changed: Any) -> dict[str, Any]:
 
 
 def put(actor: Actor, path: str = CONFIG, **changed: Any) -> Any:
-    return actor.client.put(path, core(**changed), format="json")
+    body = core(**changed)
+    if path == STAGED:
+        del body["covered_domain"]  # it covers those of the serving one
+    return actor.client.put(path, body, format="json")
 
 
 def patch(actor: Actor, path: str = CONFIG, **changed: Any) -> Any:
