@@ -12,6 +12,7 @@ from accounts.scopes import DEFAULT_KEY_SCOPES, KEY_SCOPES, ROLE_SCOPES, with_im
 from apikeys.lifecycle import MAX_GRACE_DAYS
 from apikeys.models import ApiKey
 from apikeys.usage import LONGEST_WINDOW_DAYS, KeyUsage
+from spatialflow.texts import refuse_invisible
 
 LONGEST_LIFE = timedelta(days=3653)
 
@@ -47,7 +48,7 @@ class ExpirationField(serializers.DateTimeField):
 
 
 class ApiKeyCreateSerializer(serializers.Serializer):
-    name = serializers.CharField(max_length=100, default="Default", allow_null=True)
+    name = serializers.CharField(max_length=100, default="Default", allow_null=True, validators=[refuse_invisible])
     permissions = PermissionsField(source="scopes", required=False, allow_null=True, max_length=len(KEY_SCOPES))
     read_only = serializers.BooleanField(source="is_read_only", default=False, allow_null=True)
     description = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
@@ -69,7 +70,7 @@ class ApiKeyUpdateSerializer(serializers.Serializer):
     are left out.
     """
 
-    name = serializers.CharField(max_length=100, required=False, allow_null=True)
+    name = serializers.CharField(max_length=100, required=False, allow_null=True, validators=[refuse_invisible])
     permissions = PermissionsField(source="scopes", required=False, allow_null=True, max_length=len(KEY_SCOPES))
     is_active = serializers.BooleanField(required=False, allow_null=True)
     rate_limit_per_hour = serializers.IntegerField(

@@ -8,6 +8,7 @@ from rest_framework import serializers
 from accounts.models import User
 from accounts.serializers.auth import MessageSerializer
 from accounts.serializers.fields import EmailAddressField, refuse_unknown_timezone
+from spatialflow.texts import refuse_invisible
 
 KEPT_FOR_THE_OPERATOR = ("use_case", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 OF_THE_WORKSPACE = ("website", "lane", "timezone")
@@ -42,6 +43,10 @@ class SignupSerializer(serializers.Serializer):
     timezone = serializers.CharField(
         max_length=50, required=False, allow_null=True, allow_blank=True, validators=[refuse_unknown_timezone]
     )
+
+    def validate_name(self, name: str | None) -> str | None:
+        refuse_invisible(name or "")
+        return name
 
     def given(self, *names: str) -> dict[str, Any]:
         """Return those of the named members that were given and say something."""

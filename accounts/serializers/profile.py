@@ -9,6 +9,7 @@ from accounts.models import Membership
 from accounts.profile import PREFERENCES
 from accounts.scopes import Role
 from accounts.serializers.fields import refuse_unknown_timezone
+from spatialflow.texts import refuse_invisible
 
 CLEARABLE = ("bio", "avatar_url", "phone_number")
 
@@ -38,7 +39,7 @@ class ProfileUpdateSerializer(PreferencesSerializer):
     are left out.
     """
 
-    name = serializers.CharField(max_length=255, allow_blank=True)
+    name = serializers.CharField(max_length=255, allow_blank=True, validators=[refuse_invisible])
     bio = serializers.CharField(max_length=1000, allow_blank=True)
     avatar_url = serializers.CharField(
         max_length=500,

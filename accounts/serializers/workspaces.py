@@ -11,6 +11,7 @@ from accounts.models import Workspace
 from accounts.scopes import Role
 from accounts.serializers.auth import TokenPairSerializer
 from accounts.serializers.fields import refuse_unknown_timezone
+from spatialflow.texts import refuse_invisible
 
 MAX_MAP_HOME_BYTES = 4096
 UNIT_SYSTEMS = ("imperial", "metric")
@@ -18,6 +19,7 @@ SHORTEST_LIFETIME, LONGEST_LIFETIME = 300, 86_400  # seconds
 
 # A name stands in the subject of mails.
 ONE_LINE = RegexValidator(r"^[^\x00-\x1f\x7f\u2028\u2029]*\Z", "Leave out line breaks and control characters.")
+NAME_RULES = [ONE_LINE, refuse_invisible]
 SLUG = RegexValidator(r"^[a-z0-9]+(-[a-z0-9]+)*\Z", "Use lower-case letters, digits and single hyphens between them.")
 
 
@@ -53,7 +55,9 @@ class WorkspacePatchSerializer(serializers.Serializer):
     of the SDK's model are left out.
     """
 
-    name = serializers.CharField(max_length=255, required=False, allow_null=True, validators=[ONE_LINE])
+    name = serializers.CharField(
+        max_length=255, required=False, allow_null=True, validators=NAME_RULES
+    )
     logo_url = WebAddressField(required=False)
     website = WebAddressField(required=False)
     billing_email = serializers.EmailField(max_length=254, required=False, allow_null=True, allow_blank=True)
@@ -102,11 +106,11 @@ class WorkspacePatchSerializer(serializers.Serializer):
 class WorkspacePutSerializer(WorkspacePatchSerializer):
     """The same with a name."""
 
-    name = serializers.CharField(max_length=255, validators=[ONE_LINE])
+    name = serializers.CharField(max_length=255, validators=NAME_RULES)
 
 
 class WorkspaceCreateSerializer(serializers.Serializer):
-    name = serializers.CharField(max_length=255, validators=[ONE_LINE])
+    name = serializers.CharField(max_length=255, validators=NAME_RULES)
     slug = serializers.CharField(min_length=3, max_length=50, required=False, allow_null=True, validators=[SLUG])
 
 
