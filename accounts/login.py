@@ -5,13 +5,13 @@ import logging
 from django.contrib.auth.hashers import check_password, make_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Case, When
 from rest_framework import status
 from rest_framework.request import Request
 
 from accounts.audit import NOBODY, Action, Person, record
 from accounts.emails import canonical_email
-from accounts.models import Membership, User
+from accounts.joined_rows import find_joined
+from accounts.models import Membership, User, Workspace
 from accounts.passwords import is_hashable
 from accounts.principal import Client
 from accounts.second_factor import spend
@@ -22,6 +22,14 @@ from accounts.workspaces import create_workspace, personal_workspace_name
 from spatialflow.errors import ApiError
 
 logger = logging.getLogger(__name__)
+
+# Every login asks these two.
+FIND_USER = "SELECT {columns} FROM accounts_user u WHERE u.email = %(email)s"
+MEMBERSHIP_TO_ENTER = """
+SELECT {columns} FROM accounts_membership m JOIN accounts_workspace w ON w.id = m.workspace_id
+WHERE m.user_id = %(user_id)s AND w.suspended_at IS NULL
+ORDER BY w.id IS NOT DISTINCT FROM %(last_chosen)s::uuid DESC, m.created_at, m.id LIMIT 1
+"""
 
 
 class InvalidCredentials(ApiError):
@@ -112,9 +120,11 @@ def _record_failure(user: User | None, client: Client, description: str) -> None
 
 def find_user(typed_email: str) -> User | None:
     try:
-        return User.objects.filter(email=canonical_email(typed_email)).first()
+        email = canonical_email(typed_email)
     except ValidationError:
         return None
+    found = find_joined(FIND_USER, {"email": email}, (("u", User),))
+    return found[0] if found else None
 
 
 def _password_matches(user: User | None, password: str) -> bool:
@@ -138,11 +148,12 @@ def membership_to_enter(user: User, client: Client) -> Membership:
 
     Whoever belongs to none any more gets one of their own: nobody is locked out by leaving.
     """
-    last_chosen_first = Case(When(workspace_id=user.last_workspace_id, then=0), default=1)
-    memberships = Membership.objects.filter(user=user, workspace__suspended_at=None).select_related("workspace")
-    membership = memberships.order_by(last_chosen_first, "created_at", "id").first()
-    if membership is None:
+    parameters = {"user_id": user.id, "last_chosen": user.last_workspace_id}
+    found = find_joined(MEMBERSHIP_TO_ENTER, parameters, (("m", Membership), ("w", Workspace)))
+    if found is None:
         membership = _make_workspace(user, client)
+    else:
+        membership, membership.workspace = found
     membership.user = user
     return membership
 

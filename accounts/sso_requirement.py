@@ -11,7 +11,7 @@ import uuid
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from rest_framework import status
 from rest_framework.request import Request
@@ -46,6 +46,12 @@ OVERRULED = f"""EXISTS (
       AND NOT (s.method IN {tuple(sorted(BOUND_METHODS))} AND s.workspace_id = r.id)
 )"""  # noqa: S608
 
+# Every login asks this.
+FIND_DEMANDING = f"""
+SELECT r.slug FROM accounts_workspacedomain d JOIN accounts_workspace r ON r.id = d.workspace_id
+WHERE d.domain = %s AND {PROVEN} AND {DEMANDING} LIMIT 1
+"""  # noqa: S608
+
 
 class SsoRequired(ApiError):
     """403 with the way to go: `sso_url` begins the sign-in by the identity provider of `workspace_slug`."""
@@ -67,10 +73,11 @@ def refuse_where_required(email: str, detail: str | None = None) -> None:
         domain = domain_of(canonical_email(email))
     except ValidationError:  # nobody can have it
         return
-    demanding = WorkspaceDomain.objects.proven().filter(domain=domain, workspace__in=_demanding())
-    slug = demanding.values_list("workspace__slug", flat=True).first()
-    if slug is not None:
-        raise SsoRequired(slug, detail)
+    with connection.cursor() as cursor:
+        cursor.execute(FIND_DEMANDING, [domain])
+        row = cursor.fetchone()
+    if row is not None:
+        raise SsoRequired(row[0], detail)
 
 
 def refuse_moving(former_email: str, new_email: str) -> None:

@@ -13,13 +13,11 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from itertools import islice
 from typing import Any, Self
 
 import jwt
 from django.conf import settings
-from django.db import connection
-from django.db.models import Model, Q
+from django.db.models import Q
 from django.utils import timezone
 from rest_framework import status
 from rest_framework_simplejwt.backends import TokenBackend
@@ -33,6 +31,7 @@ from rest_framework_simplejwt.tokens import Token
 
 from accounts.audit import Action, Person, record
 from accounts.devices import begin
+from accounts.joined_rows import find_joined
 from accounts.models import Membership, SignIn, User, Workspace
 from accounts.principal import Client, Principal
 from accounts.sso_requirement import OVERRULED
@@ -322,32 +321,13 @@ def switch(principal: Principal, workspace_id: uuid.UUID, client: Client) -> Tok
 
 
 def _find(statement: str, parameters: dict[str, Any]) -> tuple[SignIn, Membership] | None:
-    """Run a statement over s (sign-in), u (user), m (membership), w (workspace) and return the rows as instances."""
-    with connection.cursor() as cursor:
-        cursor.execute(_with_columns(statement), parameters)
-        row = cursor.fetchone()
-    if row is None:
+    """Run a statement over s (sign-in), u (user), m (membership), w (workspace)."""
+    found = find_joined(statement, parameters, (("s", SignIn), ("u", User), ("m", Membership), ("w", Workspace)))
+    if found is None:
         return None
-    values = iter(row)
-    sign_in, user, membership, workspace = (
-        model.from_db("default", names, list(islice(values, len(names)))) for model, names in _found_models().values()
-    )
+    sign_in, user, membership, workspace = found
     membership.user, membership.workspace = user, workspace
     return sign_in, membership
-
-
-@cache
-def _found_models() -> dict[str, tuple[type[Model], list[str]]]:
-    """Return for each alias of `_find` its model and the columns that are read of it, by the names of its fields."""
-    models: dict[str, type[Model]] = {"s": SignIn, "u": User, "m": Membership, "w": Workspace}
-    return {alias: (model, [field.attname for field in model._meta.concrete_fields]) for alias, model in models.items()}
-
-
-@cache
-def _with_columns(statement: str) -> str:
-    models = _found_models()
-    columns = [f"{alias}.{field.column}" for alias in models for field in models[alias][0]._meta.concrete_fields]
-    return statement.format(columns=", ".join(columns))
 
 
 def _punish_reuse(token: RefreshToken, client: Client) -> None:
