@@ -4,7 +4,7 @@ import uuid
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import OuterRef, Q, Subquery, Sum
+from django.db.models import Max, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -23,11 +23,15 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return self.filter(workspace_id=workspace_id, revoked_at=None)
 
     def with_usage(self) -> "ApiKeyQuerySet":
-        """Annotate how often each key was used, and when, from where and by what client last."""
+        """Annotate how often each key was used and refused for its limit, and when, from where and by what client last
+        in either way.
+        """
         hours = CredentialUsage.objects.filter(credential_id=OuterRef("id"))
         latest = hours.order_by("-started_at")
         return self.annotate(
             usage_count=Coalesce(Subquery(hours.values("credential_id").values(total=Sum("requests"))), 0),
+            refusal_count=Coalesce(Subquery(hours.values("credential_id").values(total=Sum("refusals"))), 0),
+            last_refused_at=Subquery(hours.values("credential_id").values(latest=Max("last_refused_at"))),
             last_used_at=Subquery(latest.values("last_used_at")[:1]),
             last_used_ip=Subquery(latest.values("last_ip")[:1]),
             last_used_client=Subquery(latest.values("last_user_agent")[:1]),

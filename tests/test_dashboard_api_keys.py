@@ -331,7 +331,7 @@ def test_an_owner_looks_at_anothers_key_and_can_only_revoke_it(page: Client, bob
     shown = page.get(f"{PLACE}/{key.id}").content.decode()
     statuses = {act: page.post(f"{PLACE}/{key.id}/{act}", {**NEW, "grace_period_days": 7}).status_code for act in ACTS}
 
-    assert "Bob made this key" in shown and "/rotate" not in shown and "/edit" not in shown
+    assert "<bdi>Bob</bdi> made this key" in shown and "/rotate" not in shown and "/edit" not in shown
     assert statuses == dict.fromkeys(ACTS, 404) | {"revoke": 302}
     assert APIClient(headers={"X-API-KEY": raw}).get(CURRENT).status_code == 401
 

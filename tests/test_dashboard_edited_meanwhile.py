@@ -1,13 +1,18 @@
-"""A key that somebody changed while the form about it stood open."""
+"""A key that changed, or was used, while a page about it stood open."""
+
+from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.utils import timezone
+from lxml import html
 
-from accounts.models import AuditEvent
+from accounts.models import AuditEvent, CredentialUsage
+from accounts.scopes import SCOPE_BITS
 from apikeys.models import ApiKey
 from dashboard.session import FRESH_FOR
 from tests.support.cast import Actor
-from tests.support.pages import age_session, hidden_fields, signed_in
+from tests.support.pages import age_session, fill_in, hidden_fields, signed_in
 
 PLACE = "/settings/api-keys"
 BOTH = ["geofences:read", "geofences:write"]
@@ -101,3 +106,53 @@ def test_a_form_that_does_not_say_what_was_seen_changes_what_it_holds(page: Clie
     answer = page.post(f"{PLACE}/{key.id}/edit", {**drawn(page, key), "name": "Told", "seen": seen})
 
     assert answer.status_code == 302 and ApiKey.objects.get().name == "Told"
+
+
+def refuse(key: ApiKey, requests: int = 0) -> None:
+    """Note that the key was refused by its limit, and let through so often."""
+    now = timezone.now()
+    CredentialUsage.objects.create(
+        credential_id=key.id,
+        workspace_id=key.workspace_id,
+        started_at=now - timedelta(minutes=1),
+        requests=requests,
+        refusals=7,
+        last_used_at=now,
+        last_refused_at=now,
+        last_ip="203.0.113.9",
+        last_user_agent="curl/8",
+    )
+
+
+def test_who_is_refused_with_the_old_key_is_not_called_nobody(page: Client, key: ApiKey):
+    fill_in(page, f"{PLACE}/{key.id}/rotate", {"grace_period_days": "3"})
+    key.refresh_from_db()
+    before = page.get(f"{PLACE}/{key.replaced_by_id}").content.decode()
+    refuse(key)
+
+    for path in (f"{PLACE}/{key.id}", f"{PLACE}/{key.replaced_by_id}"):
+        text = page.get(path).content.decode()
+        assert "Somebody still sends the old key" in text and "203.0.113.9" in text
+        assert "Nobody has used the old key" not in text
+    assert "Nobody has used the old key" in before
+
+
+def test_the_facts_count_refusals_and_refresh_with_the_charts(page: Client, key: ApiKey):
+    refuse(key, 5)
+
+    text = page.get(f"{PLACE}/{key.id}").content.decode()
+
+    [live] = html.document_fromstring(text).xpath("//*[@data-live]")
+    shown = " ".join(live.text_content().split())
+    assert "Requests5, and 7 refused by the hourly limit" in shown
+    assert "Permissions" in shown and "Last 48 hours" in shown
+
+
+def test_a_page_says_no_more_than_was_watched(page: Client, alice: Actor):
+    key, _ = alice.make_key(BOTH, created_at=timezone.now() - timedelta(days=9, minutes=5))
+    refuse(key, 5)
+    CredentialUsage.objects.update(scopes_used=SCOPE_BITS["geofences:read"])
+
+    for path in (f"{PLACE}/{key.id}", f"{PLACE}/{key.id}/narrow"):
+        text = page.get(path).content.decode()
+        assert "in the 9 days that it was watched" in text.lower() and "in the last 30 days" not in text.lower()

@@ -118,6 +118,7 @@ class KeyPage(Page):
             "usage": usage,
             "removable": usage.scopes_unused,
             "added": [scope for scope in usage.suggested_scopes or [] if scope not in key.scopes],
+            "watched_days": (now - usage.watched_since).days,
             "days": USAGE_DAYS,
         }
 
@@ -130,7 +131,8 @@ def _predecessor(principal: Principal, key: ApiKey) -> dict[str, Any] | None:
 
 def _since_rotation(old: ApiKey) -> dict[str, Any]:
     uses = old.usage_count - old.usage_count_at_rotation
-    return {"key": old, "uses": uses, "client": in_words(old.last_used_client or "")}
+    is_refused = bool(old.last_refused_at and old.last_refused_at > old.rotated_at)
+    return {"key": old, "uses": uses, "is_refused": is_refused, "client": in_words(old.last_used_client or "")}
 
 
 def _permissions(key: ApiKey, usage: KeyUsage) -> list[dict[str, Any]]:
@@ -186,7 +188,7 @@ class NarrowKeyPage(FormPage):
         usage = get_usage(key, USAGE_DAYS)
         return {
             "key": key,
-            "days": USAGE_DAYS,
+            "watched_days": (timezone.now() - usage.watched_since).days,
             "seen": seen_of(key),
             "removable": explained(usage.scopes_unused),
             "suggested": None if usage.suggested_scopes is None else explained(usage.suggested_scopes),

@@ -61,4 +61,10 @@ function refresh() {
   }
 }
 setInterval(refresh, 60_000);
+
+// A live part whose page is gone (a key that was revoked elsewhere) says so, in place of what does not hold any more.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { xhr, target } = event.detail;
+  if ([403, 404].includes(xhr.status) && target.closest("[data-live]")) window.location.reload();
+});
 document.addEventListener("visibilitychange", refresh);
