@@ -19,6 +19,7 @@ def test_every_page_can_be_read_by_everybody(site: str, viewport: Viewport):
 
     def steps(page: Page) -> None:
         def look(name: str) -> None:
+            page.evaluate("for (const closed of document.querySelectorAll('main details')) closed.open = true")
             weight = sum(transferred(page).values())
             began = time.perf_counter()
             look_at(page)
