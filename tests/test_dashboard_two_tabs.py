@@ -10,7 +10,7 @@ from django.test import Client
 from accounts.models import AuditEvent, Invitation, Membership
 from accounts.workspaces import create_another
 from apikeys.models import ApiKey
-from tests.support.cast import Actor
+from tests.support.cast import PASSWORD, Actor
 from tests.support.pages import FIELD, Tab, fill_in, hidden_fields, signed_in
 from tests.support.race import at_once
 
@@ -146,3 +146,17 @@ def test_a_page_seen_again_sets_no_cookie(page: Client):
     page.get(KEYS)
 
     assert settings.SESSION_COOKIE_NAME not in page.get(KEYS).cookies
+
+
+def test_a_password_counts_for_the_address_that_its_form_shows(alice: Actor, bob: Actor):
+    browser = Client(SERVER_NAME="localhost")
+    for email in (alice.user.email, bob.user.email):
+        browser.post("/sign-in", {"email": email})
+
+    of_alices_tab = {"username": alice.user.email, "password": PASSWORD}
+    answer = browser.post("/sign-in/password", of_alices_tab, follow=True)
+
+    text = answer.content.decode()
+    assert "This form was for alice@acme.test" in text and "bob@acme.test" in text
+    assert "sign_in" not in browser.session
+    assert browser.post("/sign-in/password", {**of_alices_tab, "username": bob.user.email})["Location"] == "/"

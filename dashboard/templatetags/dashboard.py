@@ -98,7 +98,7 @@ def ago(moment: datetime | None) -> SafeString | str:
     if moment is None:
         return "never"
     seconds = (now() - moment).total_seconds()
-    distance = abs(seconds)
+    distance = abs(seconds) + (60 if seconds < 0 else 0)  # "in 90 days" is still said a moment after it was chosen
     for unit, length in UNITS:
         if distance >= length:
             count = int(distance // length)

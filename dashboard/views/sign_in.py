@@ -102,6 +102,10 @@ class PasswordPage(EntrancePage):
     def carry_out(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         if "email" not in request.session:
             return redirect("/sign-in")
+        shown = request.POST.get("username", request.session["email"])
+        if shown != request.session["email"]:  # another tab has begun to sign somebody else in
+            messages.warning(request, f"This form was for {shown}. Enter the password of the address shown now.")
+            return redirect("/sign-in/password")
         read = read_login(request)
         user = prove_password(request, read["email"], read["password"])
         if user.has_second_factor:
