@@ -8,7 +8,6 @@ from rest_framework.exceptions import ValidationError
 
 from sso.models import IdentityProvider
 from sso.outbound import MAX_DOCUMENT_BYTES
-from sso.saml.certificates import describe
 from sso.saml_presets import PRESETS
 
 PRESET_NAMES = [(preset.name, preset.display_name) for preset in PRESETS.values()]
@@ -101,12 +100,3 @@ def by_field(refusal: ValidationError) -> ValidationError:
     if isinstance(wrong, dict):
         return ValidationError({**detail, **{f"map_{name}": said for name, said in wrong.items()}})
     return ValidationError({**detail, "map_email": wrong})
-
-
-def certificates_body(form: QueryDict, provider: IdentityProvider) -> dict[str, Any]:
-    """Return the body that adds the certificates that were pasted, or takes the one away that is named."""
-    doomed = form.get("remove", "")
-    if doomed:
-        kept = [pem for pem in provider.certificates if describe(pem).fingerprint != doomed]
-        return {"certificates": kept}
-    return {"certificates": [*provider.certificates, form.get("certificate", "")]}

@@ -17,7 +17,6 @@ from dashboard.sso_forms import (
     ROLES,
     SWITCHES,
     by_field,
-    certificates_body,
     first_fields,
     metadata_body,
     of_file,
@@ -27,12 +26,12 @@ from dashboard.sso_forms import (
 )
 from dashboard.sso_path import certificates_of
 from dashboard.views.sso import PLACE, SsoPage
-from spatialflow.errors import validation_response
-from sso import saml_config
+from sso import saml_certificates, saml_config
 from sso.models import IdentityProvider
 from sso.saml.keys import get_key_pair
 from sso.saml_metadata_import import import_metadata, read_again
 from sso.serializers.saml_config import (
+    CertificateInSerializer,
     MetadataInSerializer,
     SAMLConfigPatchSerializer,
     StagedConfigInSerializer,
@@ -196,12 +195,11 @@ class CertificatesPage(ConnectionPage):
         return {**kwargs, "certificates": certificates_of(kwargs["provider"])}
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        provider = saml_config.find(request.auth, self.state)
-        try:
-            self.change(request, certificates_body(request.POST, provider))
-        except ValidationError as refusal:
-            said = validation_response(refusal.detail).data["details"].values()
-            raise ValidationError({"certificate": [sentence for each in said for sentence in each]}) from None
-        how = "no more" if "remove" in request.POST else "from now on"
-        messages.success(request, f"The certificate counts {how}.")
+        doomed = request.POST.get("remove")
+        if doomed is not None:
+            saml_certificates.remove(request, doomed, self.state)
+        else:
+            read = validated(CertificateInSerializer, request.POST)
+            saml_certificates.add(request, read["certificate"], self.state)
+        messages.success(request, f"The certificate counts {'from now on' if doomed is None else 'no more'}.")
         return redirect(f"{self.base}/certificates")

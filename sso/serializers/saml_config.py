@@ -34,6 +34,12 @@ class CertificatesField(serializers.CharField):
             raise serializers.ValidationError(str(problem)) from None
 
 
+class CertificateInSerializer(serializers.Serializer):
+    """What a page adds to a connection's certificates."""
+
+    certificate = CertificatesField()
+
+
 class EntityIdField(serializers.CharField):
     def __init__(self, **options: Any) -> None:
         super().__init__(max_length=MAX_ENTITY_ID, validators=[refuse_unusable_entity_id], **options)

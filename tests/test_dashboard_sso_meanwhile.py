@@ -1,0 +1,81 @@
+"""Single sign-on while somebody else, or another tab, changes it at the same moment or just before."""
+
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.test import Client
+
+from accounts.models import Membership
+from sso.models import IdentityProvider
+from tests.support.cast import Actor
+from tests.support.pages import signed_in
+from tests.support.race import waiting_behind
+from tests.support.saml_idp import certificate, fingerprint
+from tests.support.sso_history import connected
+
+PLACE = "/settings/sso"
+CERTIFICATES = f"{PLACE}/connection/certificates"
+State = IdentityProvider.State
+
+
+@pytest.fixture
+def owner(alice: Actor) -> Client:
+    connected(alice)
+    return signed_in(alice)
+
+
+@pytest.fixture
+def other(bob: Actor) -> Client:
+    """Another owner's browser."""
+    Membership.objects.filter(id=bob.membership.id).update(role="owner")
+    return signed_in(bob)
+
+
+def serving() -> IdentityProvider:
+    return IdentityProvider.objects.get(state=State.SERVING)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_certificates_changed_at_one_moment_all_take_effect(owner: Client, other: Client, alice: Actor):
+    old = serving().certificates[0]
+    owner.post(CERTIFICATES, {"certificate": certificate("next")})
+
+    def send(who: Client, form: dict[str, str]) -> Any:
+        try:
+            return who.post(CERTIFICATES, form)
+        finally:
+            connections.close_all()  # each thread has its own
+
+    with waiting_behind(alice.workspace) as start:
+        begun = [
+            start(send, owner, {"remove": fingerprint(old)}),
+            start(send, other, {"certificate": certificate("other")}),
+        ]
+
+    assert [answer.result().status_code for answer in begun] == [302, 302]
+    assert set(serving().certificates) == {certificate("next"), certificate("other")}
+
+
+def test_a_certificate_that_is_gone_is_not_said_to_be_removed(owner: Client, other: Client):
+    old = serving().certificates[0]
+    owner.post(CERTIFICATES, {"certificate": certificate("next")})
+
+    answers: list[Any] = [who.post(CERTIFICATES, {"remove": fingerprint(old)}) for who in (owner, other)]
+
+    assert [answer.status_code for answer in answers] == [302, 409]
+    assert "holds no such certificate any more" in answers[1].content.decode()
+    assert other.post(CERTIFICATES, {"remove": ""}).status_code == 409
+    assert serving().certificates == [certificate("next")]
+
+
+def test_certificates_are_bounded_and_the_last_one_stays(owner: Client):
+    answer = owner.post(CERTIFICATES, {"remove": fingerprint(serving().certificates[0])})
+    assert answer.status_code == 422 and b"Add the next one first." in answer.content
+
+    for number in range(9):
+        assert owner.post(CERTIFICATES, {"certificate": certificate("next", 100 + number)}).status_code == 302
+    full = owner.post(CERTIFICATES, {"certificate": certificate("other")})
+
+    assert full.status_code == 422 and b"at most 10 certificates" in full.content
+    assert len(serving().certificates) == 10
