@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
 import threading
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from statistics import median
+from types import FrameType
 from typing import IO, Any
 
 from bench import load
@@ -55,6 +57,7 @@ class PointTests(Turns):
 
 def main() -> int:
     options = read_options()
+    signal.signal(signal.SIGTERM, end)
     with temporary_folder() as folder, localdb.server(folder) as database:
         environment = production_environment(database.url)
         project_output("migrate", "--no-input", environment=environment)
@@ -74,6 +77,11 @@ def main() -> int:
                 sys.stderr.write(f"{error}\n")
                 return 1
     return 0
+
+
+def end(number: int, frame: FrameType | None) -> None:
+    """Let SIGTERM unwind like Ctrl-C, so that everything that was started ends."""
+    raise SystemExit(128 + number)
 
 
 def read_options() -> Namespace:
