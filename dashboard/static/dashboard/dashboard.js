@@ -46,7 +46,8 @@ document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest
 // A form is sent once, however often its button is pressed; one that gives a file leaves the page as it is.
 document.addEventListener("submit", (event) => {
   const button = event.submitter;
-  if (button && !("gives" in event.target.dataset)) setTimeout(() => { button.disabled = true; });
+  const leaves = !event.defaultPrevented; // htmx, or a script that has something to say first, keeps the page
+  if (button && leaves && !("gives" in event.target.dataset)) setTimeout(() => { button.disabled = true; });
 });
 window.addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("button[disabled]:not([data-disabled])")) button.disabled = false;

@@ -7,6 +7,7 @@ const says = document.getElementById("map-says");
 const tools = document.getElementById("map-tools");
 const shown = L.layerGroup().addTo(map);
 const handles = L.layerGroup().addTo(map);
+const BODY_MOST = 2 ** 20; // bytes that the server takes of a form
 let drawing = null; // { kind, corners } while a new shape is drawn
 
 const tell = (text) => { says.textContent = text; };
@@ -116,6 +117,13 @@ function circleHandles(circle) {
 
 const radius = (center, latlng) => Math.min(CIRCLE_MOST, Math.max(1, Math.round(map.distance(at(center), latlng))));
 
+// What the server would not read at all: said before what was typed is lost on the way there.
+function tooLarge() {
+  const size = new Blob([new URLSearchParams(new FormData(form))]).size;
+  if (size <= BODY_MOST) return "";
+  return `This holds ${(size / 2 ** 20).toFixed(1)} MB, and a form takes 1 MB. Paste a shape with fewer corners.`;
+}
+
 // A new shape, click by click.
 function begin(kind) {
   drawing = { kind, corners: [] };
@@ -185,6 +193,13 @@ tools.addEventListener("click", ({ target }) => {
   else if (target === tool("undo")) { drawing.corners.pop(); preview(); offer(); }
 });
 document.addEventListener("keydown", (event) => { if (event.key === "Escape" && drawing) end(); });
+form.addEventListener("submit", (event) => {
+  const sentence = drawing ? "This shape is not finished. Press Finish or Cancel, then save." : tooLarge();
+  if (!sentence) return;
+  event.preventDefault();
+  tell(sentence);
+  says.scrollIntoView({ block: "center" });
+});
 form.addEventListener("input", ({ target }) => {
   if (!drawing && /^(shape|geometry|circle_)/.test(target.name)) draw();
 });
