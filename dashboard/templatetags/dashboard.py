@@ -20,6 +20,7 @@ def field(form: Any, name: str, label: str, kind: str = "text", **more: Any) -> 
 
     `kind` is an input's type, `textarea` or `select` (with `options`, pairs of value and text). `value` stands in where
     nothing was typed yet. Anything else becomes an attribute of the input; `True` one without a value.
+    `required=False` is for one of several fields that are needed: not the browser's matter, and not optional either.
     """
     errors = form.errors.get(name, [])
     help_text, optional = more.pop("help", ""), more.pop("optional", False)
@@ -30,7 +31,7 @@ def field(form: Any, name: str, label: str, kind: str = "text", **more: Any) -> 
     )
     attributes = {**more, "aria_describedby": described or None, "aria_invalid": "true" if errors else None}
     if not optional:
-        attributes["required"] = True
+        attributes.setdefault("required", True)
     return {
         "id": f"id_{name}",
         "name": name,
