@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 OIDC := tests/support/oidc_provider
+PEERS := bench/peers
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --no-input
 ARGS ?=
@@ -12,7 +13,7 @@ $(shell rm -f $(VENV)/.made)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench bench-audit bench-geofences vendor screenshots
+.PHONY: help run test lint format bench bench-audit bench-geofences bench-growth vendor screenshots
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -36,7 +37,7 @@ lint: $(VENV)/.dev-requirements ## ruff, mypy, missing migrations, Compose file,
 	SECRET_KEY=$$(random) JWT_SIGNING_KEYS=first:$$(random) ENCRYPTION_KEYS=first:$$(random) \
 	$(PY) manage.py check --deploy --fail-level WARNING
 
-bench: $(VENV)/.run-requirements ## measure the service on this machine: two minutes (ARGS='--rounds 1' is quick)
+bench: $(VENV)/.run-requirements $(PEERS)/.venv/.made $(PEERS)/better_auth/node_modules/.made ## measure the service beside its peers: six minutes (ARGS='--rounds 1' is quick)
 	@exec $(PY) -m bench $(ARGS)
 
 bench-audit: $(VENV)/.run-requirements ## measure how many events the audit trail takes, and verify its chain: half a minute
@@ -44,6 +45,9 @@ bench-audit: $(VENV)/.run-requirements ## measure how many events the audit trai
 
 bench-geofences: $(VENV)/.run-requirements ## measure point tests and lists with up to a million fences, and imports: ten minutes
 	@exec $(PY) -m bench.geofences $(ARGS)
+
+bench-growth: $(VENV)/.run-requirements ## measure whether large tables cost anything: a million keys and sign-ins, ten million audit events
+	@exec $(PY) -m bench.growth $(ARGS)
 
 vendor: ## copy the third-party files that the dashboard serves, with their licences, from their npm packages
 	@command -v npm >/dev/null || { echo "npm is needed: install the Debian package npm." >&2; exit 1; }
@@ -80,4 +84,14 @@ $(VENV)/.dev-requirements: requirements-dev.txt requirements.txt $(VENV)/.made
 $(OIDC)/node_modules/.made: $(OIDC)/package-lock.json
 	@command -v node >/dev/null && command -v npm >/dev/null || { echo "Node.js is needed for the OpenID provider that tests sign in at: install the Debian packages nodejs and npm." >&2; exit 1; }
 	npm ci --prefix $(OIDC) --no-audit --no-fund --no-update-notifier
+	@touch $@
+
+$(PEERS)/.venv/.made: $(PEERS)/requirements.txt $(VENV)/.made
+	@$(PYTHON) -m venv --clear $(PEERS)/.venv
+	$(PEERS)/.venv/bin/python -m pip install --disable-pip-version-check --no-input -r $(PEERS)/requirements.txt
+	@touch $@
+
+$(PEERS)/better_auth/node_modules/.made: $(PEERS)/better_auth/package-lock.json
+	@command -v node >/dev/null && command -v npm >/dev/null || { echo "Node.js is needed for better-auth, which the benchmark compares with: install the Debian packages nodejs and npm." >&2; exit 1; }
+	npm ci --prefix $(PEERS)/better_auth --no-audit --no-fund --no-update-notifier --legacy-peer-deps
 	@touch $@

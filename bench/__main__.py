@@ -1,65 +1,26 @@
-"""`python -m bench`: measure the service and print one table. bench/README.md says what the numbers mean."""
+"""`python -m bench`: measure the service beside its peers and print one table. bench/README.md says what the numbers
+mean.
+"""
 
-import os
 import signal
-import statistics
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
 from bench import load
-from bench.cpu import cpu_seconds
-from bench.jobs import Reads
-from bench.service import Target, bare, service
+from bench.hashing import bare_hash
+from bench.jobs import ONE_LOGIN, Reads
+from bench.peers.targets import PEERS, valkey
+from bench.report import Row, print_report
+from bench.servers import Target
+from bench.service import add_geofences, bare, durable_database, production_settings, seed, service
 from spatialflow.postgres_programs import LocalDatabaseError
 
 HEADROOM = 5  # a load generator must be able to do so many times what it measures
-
-
-@dataclass
-class Row:
-    """The rounds of one job on one target."""
-
-    target: Target
-    name: str
-    job: load.Job
-    samples: list[load.Sample] = field(default_factory=list)
-    server_cpu: list[float] = field(default_factory=list)  # seconds per 1,000 requests
-    database_cpu: list[float] = field(default_factory=list)
-
-    def measure(self, options: Namespace) -> None:
-        """Run one round: a short warm-up that nothing of is kept, then the measurement."""
-        self.keep(load.run(self.target.port, self.job, connections=options.connections, seconds=options.warm_up))
-        before = self.cpu()
-        sample = load.run(self.target.port, self.job, connections=options.connections, seconds=options.seconds)
-        server, database = (
-            (after - earlier) / len(sample.latencies) * 1000 for earlier, after in zip(before, self.cpu(), strict=True)
-        )
-        self.keep(sample)
-        self.samples.append(sample)
-        self.server_cpu.append(server)
-        self.database_cpu.append(database)
-
-    def keep(self, sample: load.Sample) -> None:
-        """Raise LoadError when an answer was not 2xx: what refuses is quicker than what works."""
-        if sample.failures:
-            counts = ", ".join(f"{count} times {status}" for status, count in sample.failures.most_common())
-            raise load.LoadError(f"{self.target.name}, {self.name}: {counts}; first body: {sample.first_failure!r}")
-
-    def cpu(self) -> tuple[float, float]:
-        database = cpu_seconds(self.target.database) if self.target.database else 0.0
-        return cpu_seconds(self.target.process), database
-
-    def rate(self) -> float:
-        return statistics.median(sample.rate for sample in self.samples)
-
-    def markdown(self) -> str:
-        p50, p99 = (statistics.median(sample.percentile(percent) for sample in self.samples) for percent in (50, 99))
-        server, database = statistics.median(self.server_cpu), statistics.median(self.database_cpu)
-        return f"| {self.name} | {self.rate():,.0f} | {p50:.1f} | {p99:.1f} | {server:.2f} | {database:.2f} |"
 
 
 def main() -> int:
@@ -70,11 +31,11 @@ def main() -> int:
     began = time.monotonic()
     try:
         ceiling = measure_ceiling(options)
-        with service(workers=options.workers, keys=options.keys) as target:
-            rows = measure([target], options)
+        with targets(options) as running:
+            rows, hashing = measure(running, options)
     except (load.LoadError, LocalDatabaseError) as error:
         return fail(str(error))
-    print_report(rows, ceiling, options, time.monotonic() - began)
+    print_report(rows, ceiling, hashing, options, time.monotonic() - began)
     if ceiling < HEADROOM * max(row.rate() for row in rows):
         return fail(f"The load generator is the bottleneck: it can do only {ceiling:,.0f} requests a second here.")
     return 0
@@ -83,11 +44,12 @@ def main() -> int:
 def read_options() -> Namespace:
     parser = ArgumentParser(prog="python -m bench", description="Measure the service; all of it on this machine.")
     parser.add_argument("--rounds", type=int, default=5, help="rounds; the table shows medians over them (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="length of each measurement (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of each measurement (%(default)s)")
     parser.add_argument("--warm-up", type=float, default=0.5, help="seconds before each measurement (%(default)s)")
     parser.add_argument("--connections", type=int, default=16, help="keep-alive connections (%(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="server processes (%(default)s)")
     parser.add_argument("--keys", type=int, default=10_000, help="API keys in the database (%(default)s)")
+    parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS), help="which peers (all)")
     return parser.parse_args()
 
 
@@ -109,30 +71,50 @@ def measure_ceiling(options: Namespace) -> float:
         return max(sample.rate for sample in runs)
 
 
-def measure(targets: list[Target], options: Namespace) -> list[Row]:
-    """Measure every job of every target in each round, so that what disturbs the machine disturbs all of them."""
-    rows = [Row(target, name, job) for target in targets for name, job in target.jobs.items()]
+@contextmanager
+def targets(options: Namespace) -> Iterator[list[Target]]:
+    """Run everything that is compared, the service first: with its limits in Postgres and, beside peers, in Valkey."""
+    with ExitStack() as stack:
+        database = stack.enter_context(durable_database())
+        settings = production_settings(database.url)
+        credentials = seed(settings, options.keys)
+        halves = [dict(credentials), dict(credentials)]  # each server spends refresh tokens of its own
+        for number, half in enumerate(halves):
+            for name in ("refresh_tokens", "homes"):
+                half[name] = half[name][number::2]
+        workers = options.workers
+        running = [stack.enter_context(service("SpatialFlow", database, settings, halves[0], workers=workers))]
+        add_geofences(running[0].port, credentials["owner_key"])
+        if options.peers:
+            url = stack.enter_context(valkey())
+            beside = {**settings, "REDIS_URL": url}
+            running.append(
+                stack.enter_context(
+                    service("SpatialFlow, limits in Valkey", database, beside, halves[1], workers=workers)
+                )
+            )
+            for peer in options.peers:
+                running.append(stack.enter_context(PEERS[peer](database, url, workers=workers, keys=options.keys)))
+        yield running
+
+
+def measure(running: list[Target], options: Namespace) -> tuple[list[Row], list[float]]:
+    """Measure every job of every target in each round, so that what disturbs the machine disturbs all of them. Returns
+    the rows, and for each round the milliseconds of a bare password hash.
+    """
+    rows = [
+        Row(target, name, job, 1 if name == ONE_LOGIN else options.connections)
+        for target in running
+        for name, job in target.jobs.items()
+    ]
+    order = {name: place for place, name in enumerate(running[0].jobs)}
+    hashing = []
     for number in range(options.rounds):
         sys.stderr.write(f"round {number + 1} of {options.rounds}\n")
-        for row in sorted(rows, key=lambda row: list(row.target.jobs).index(row.name)):
+        for row in sorted(rows, key=lambda row: order[row.name]):
             row.measure(options)
-    return rows
-
-
-def print_report(rows: list[Row], ceiling: float, options: Namespace, took: float) -> None:
-    lines = [
-        f"Medians of {options.rounds} rounds of {options.seconds:g} s, {options.connections} keep-alive connections, "
-        f"{options.workers} server processes, {options.keys:,} keys, Postgres with fsync on; {os.cpu_count()} cores "
-        f"shared by server, Postgres and load generator, load average {os.getloadavg()[1]:.1f}.",
-        "",
-        "| request | req/s | p50 ms | p99 ms | server CPU s / 1,000 | Postgres CPU s / 1,000 |",
-        "|---|---:|---:|---:|---:|---:|",
-        *(row.markdown() for row in rows),
-        "",
-        f"The load generator's ceiling is {ceiling:,.0f} req/s (a bare WSGI application). All answers were 2xx. "
-        f"Took {took:.0f} s.",
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
+        hashing.append(bare_hash(options.seconds / 2))
+    return rows, hashing
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ import sys
 import time
 from argparse import ArgumentParser
 
-from bench.service import PROJECT, production_environment, project_output, temporary_folder
-from spatialflow import localdb, processes
+from bench.servers import PROJECT, own_environment
+from bench.service import durable_database, production_settings, project_output
+from spatialflow import processes
 
 
 def main() -> int:
@@ -19,12 +20,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20.0, help="how long the writers write (%(default)s)")
     parser.add_argument("--writers", type=int, default=8, help="writers at the same time (%(default)s)")
     options = parser.parse_args()
-    with temporary_folder() as folder, localdb.server(folder) as database:
-        environment = production_environment(database.url)
-        project_output("migrate", "--no-input", environment=environment)
-        counts = append(options.writers, options.seconds, environment)
+    with durable_database() as database:
+        settings = production_settings(database.url)
+        project_output("migrate", "--no-input", settings=settings)
+        counts = append(options.writers, options.seconds, settings)
         began = time.monotonic()
-        verdict = project_output("verify_audit_log", environment=environment)  # ends us when the chain is broken
+        verdict = project_output("verify_audit_log", settings=settings)  # ends us when the chain is broken
         took = time.monotonic() - began
     if f" {sum(counts)} rows" not in verdict:
         sys.stderr.write(f"The writers appended {sum(counts)} events, but: {verdict}")
@@ -37,12 +38,12 @@ def main() -> int:
     return 0
 
 
-def append(writers: int, seconds: float, environment: dict[str, str]) -> list[int]:
+def append(writers: int, seconds: float, settings: dict[str, str]) -> list[int]:
     """Let the writers begin together and return how many events each appended."""
     command = processes.tied([sys.executable, "-m", "bench.audit_writer", str(seconds)], "KILL")
     pipe = subprocess.PIPE
     running = [
-        subprocess.Popen(command, cwd=PROJECT, env=environment, stdin=pipe, stdout=pipe, text=True)
+        subprocess.Popen(command, cwd=PROJECT, env=own_environment(settings), stdin=pipe, stdout=pipe, text=True)
         for _ in range(writers)
     ]
     for writer in running:

@@ -24,8 +24,8 @@ from typing import IO, Any
 from bench import load
 from bench.cpu import cpu_seconds, resident_bytes
 from bench.jobs import http_request
-from bench.service import Target, granian, output, production_environment, project_output, temporary_folder
-from spatialflow import localdb
+from bench.servers import Target, output
+from bench.service import durable_database, granian, production_settings, project_output
 
 PATH = "/api/v1/geofences"
 KEYS = 50  # each may ask 20,000 times an hour
@@ -58,17 +58,18 @@ class PointTests(Turns):
 def main() -> int:
     options = read_options()
     signal.signal(signal.SIGTERM, end)
-    with temporary_folder() as folder, localdb.server(folder) as database:
-        environment = production_environment(database.url)
-        project_output("migrate", "--no-input", environment=environment)
+    with durable_database() as database:
+        environment = production_settings(database.url)
+        project_output("migrate", "--no-input", settings=environment)
         bootstrapped = json.loads(
             project_output(
                 *("bootstrap", "--workspace-slug", "import", "--workspace-name", "Import", "--plan", "enterprise"),
                 *("--email", "owner@bench.test", "--json"),
-                environment=environment,
+                settings=environment,
             )
         )
-        with granian("spatialflow.wsgi:application", options.workers, environment) as (port, process):
+        application, health = "spatialflow.wsgi:application", "/api/v1/health"
+        with granian(application, options.workers, environment, health) as (port, process, _):
             target = Target("spatialflow", port, process.pid, database.child.pid)
             try:
                 print_reads(measure_reads(options, target, environment), options)

@@ -23,10 +23,11 @@ from accounts.scopes import Role  # noqa: E402
 from accounts.tokens import issue  # noqa: E402
 from apikeys import keys  # noqa: E402
 from apikeys.models import ApiKey  # noqa: E402
+from bench.jobs import home  # noqa: E402
+from bench.peers.fences import PASSWORD  # noqa: E402
 
 PEOPLE = 400  # each may log in 15 times a minute
 SIGN_INS = 2000  # each may refresh 30 times a minute
-PASSWORD = "correct horse battery staple"  # noqa: S105 - of people who live for two minutes
 
 
 def seed(workspace: Workspace, key_count: int) -> dict[str, Any]:
@@ -35,16 +36,18 @@ def seed(workspace: Workspace, key_count: int) -> dict[str, Any]:
         owner = workspace.memberships.get(role=Role.OWNER).user
         raw_keys = add_keys(workspace, owner, key_count)
         members = add_people(workspace)
-        client = Client("192.0.2.1", "bench")
-        pairs = [issue(members[number % PEOPLE], "password", client) for number in range(SIGN_INS)]
+        pairs = [
+            issue(members[number % PEOPLE], "password", Client(home(number % PEOPLE), "bench"))
+            for number in range(SIGN_INS)
+        ]
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     return {
         "keys": raw_keys,
         "emails": [member.user.email for member in members],
-        "password": PASSWORD,
         "access_tokens": [pair.access_token for pair in pairs],
         "refresh_tokens": [pair.refresh_token for pair in pairs],
+        "homes": [home(number % PEOPLE) for number in range(SIGN_INS)],
     }
 
 
