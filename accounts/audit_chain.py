@@ -8,14 +8,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Subquery
 from rest_framework.request import Request
 
 from accounts.audit import CHAINED, GENESIS, Action, content_digest, personal_digest, record_for
 from accounts.models import AuditEvent, AuditHead, User
+from spatialflow.errors import Conflict
 
 INVITATIONS = "invitation."
 STRETCH = 5_000  # rows: well under a second
+
+
+class BreakFoundMeanwhile(Conflict):
+    default_detail = (
+        "Somebody has found the chain broken since this verification began, so what it read before says nothing now. "
+        "Verify the trail anew."
+    )
+    default_code = "break_found_meanwhile"
 
 
 class Link(NamedTuple):
@@ -52,7 +62,7 @@ def broken_links(exported_head: str | None = None) -> Iterator[str]:
     A tail that was cut off together with the head's row shows only against `exported_head`, a hash noted earlier
     elsewhere. Rows and head are read by one statement, so events that are appended meanwhile are no break.
     """
-    last, head, head_seen = START, _read_head(), exported_head in (None, GENESIS.hex())
+    last, head, head_seen = START, find_head(), exported_head in (None, GENESIS.hex())
     for row in _rows_with_head(0, None):
         head = _head_of(row)
         yield from (found.sentence for found in _breaks_at(row, last))
@@ -66,7 +76,7 @@ def broken_links(exported_head: str | None = None) -> Iterator[str]:
 
 def verify_stretch(behind: Link, most: int = STRETCH) -> Stretch:
     """Verify the next rows behind one that was verified, at most so many, and at the end of the chain its head."""
-    last, head, count = behind, _read_head(), 0  # the head first: rows that are appended meanwhile are then seen
+    last, head, count = behind, find_head(), 0  # the head first: rows that are appended meanwhile are then seen
     breaks: list[Break] = []
     for row in _rows_with_head(behind.sequence, most):
         head, count = _head_of(row), count + 1
@@ -78,8 +88,16 @@ def verify_stretch(behind: Link, most: int = STRETCH) -> Stretch:
     return Stretch(breaks, last, head, is_end)
 
 
-def record_verified(request: Request, last: Link, break_count: int) -> None:
-    """Append to the trail that the caller has verified it, up to which row, and how often it was found broken."""
+@transaction.atomic
+def record_verified(request: Request, last: Link, break_count: int, begun_behind: int) -> None:
+    """Append to the trail that the caller has verified it, up to which row, and how often it was found broken.
+
+    `begun_behind` is the last row when that began. That the chain holds is not recorded by a verification that somebody
+    has found it broken since: `BreakFoundMeanwhile`.
+    """
+    AuditHead.objects.select_for_update().filter(id=1).first()  # a verdict is not overtaken by another one
+    if not break_count and _was_found_broken(begun_behind):
+        raise BreakFoundMeanwhile()
     record_for(
         request,
         Action.AUDIT_VERIFIED,
@@ -89,13 +107,20 @@ def record_verified(request: Request, last: Link, break_count: int) -> None:
     )
 
 
+def _was_found_broken(behind: int) -> bool:
+    """Return whether a verification has ended since a row with a break, whosever it was: there is one chain."""
+    verdicts = AuditEvent.objects.filter(sequence__gt=behind, action=Action.AUDIT_VERIFIED)
+    return verdicts.filter(changes__breaks__gt=0).exists()
+
+
 def find_last_verification(workspace_id: uuid.UUID) -> AuditEvent | None:
     """Return the event of the last time that somebody of the workspace verified the trail."""
     done = AuditEvent.objects.filter(workspace_id=workspace_id, action=Action.AUDIT_VERIFIED)
     return done.order_by("-created_at", "-sequence").first()
 
 
-def _read_head() -> Link:
+def find_head() -> Link:
+    """Return the last link of the chain as it stands noted; the beginning where nothing has happened."""
     head = AuditHead.objects.filter(id=1).first()
     return Link(head.sequence, bytes(head.hash)) if head else START
 

@@ -69,7 +69,9 @@ ACCEPT_BY_INVITATION = Limit("accept-invitation", "10/h")
 REVOKE_ALL = Limit("revoke-all-sessions", "1/m")
 
 # The audit trail of all workspaces can be verified 6 times an hour for one of them.
+# Each step of one that goes on from page to page is taken once: the window is far longer than a verification lasts.
 AUDIT_VERIFICATIONS = Limit("audit-verifications", "6/h")
+AUDIT_VERIFICATION_STEPS = Limit("audit-verification-steps", "1/d")
 
 # 60 a minute from one address of each step of a browser's sign-in by Google or Apple: begin, come back, trade the code.
 OAUTH_START_BY_ADDRESS = Limit("oauth-start-ip", "60/m")

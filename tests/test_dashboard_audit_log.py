@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import time
 import uuid
 from datetime import timedelta
 
@@ -37,6 +38,13 @@ def tell(actor: Actor, action: Action = Action.KEY_CREATED, description: str = "
 
 def rows(answer: object) -> list[str]:
     return re.findall(r'<br><span class="quiet">([\w ]+\.)</span>', answer.content.decode())  # type: ignore[attr-defined]
+
+
+def carried(actor: Actor, **more: object) -> str:
+    """Return the field of a verification of the actor's workspace that has begun."""
+    begun = {"workspace_id": str(actor.workspace.id), "id": str(uuid.uuid4()), "begun_at": time.time()}
+    at_first = {"begun_behind": 0, "steps": 1, "sequence": 0, "hash": START.hash.hex(), "break_count": 0, "told": []}
+    return signing.dumps({**begun, **at_first, **more}, salt=SALT)
 
 
 def tamper(sql: str) -> None:
@@ -183,8 +191,7 @@ def test_long_work_goes_on_from_step_to_step(page: Client, alice: Actor):
         stretch = verify_stretch(last, most=1)
         found, last = [*found, *stretch.breaks], stretch.last
     assert stretch.is_end and not found and last.sequence == AuditEvent.objects.latest("sequence").sequence
-    behind = {"workspace_id": str(alice.workspace.id), "sequence": last.sequence - 1, "hash": "00" * 32}
-    walk = signing.dumps({**behind, "break_count": 3, "told": ["Seen <b>before</b>."]}, salt=SALT)
+    walk = carried(alice, sequence=last.sequence - 1, hash="00" * 32, break_count=3, told=["Seen <b>before</b>."])
 
     answer = page.post(f"{PLACE}/verify", {"walk": walk}).content.decode()
 
@@ -194,8 +201,7 @@ def test_long_work_goes_on_from_step_to_step(page: Client, alice: Actor):
 @pytest.mark.parametrize("walk", ["", "made up", "another workspace's"])
 def test_how_far_it_is_cannot_be_made_up(page: Client, alice: Actor, mallory: Actor, walk: str):
     tell(alice)
-    body = {"workspace_id": str(mallory.workspace.id), "sequence": 10**6, "hash": "00" * 32, "break_count": 0}
-    sent = signing.dumps({**body, "told": []}, salt=SALT) if walk.startswith("another") else walk
+    sent = carried(mallory, sequence=10**6, hash="00" * 32) if walk.startswith("another") else walk
 
     assert "The chain holds: all" in page.post(f"{PLACE}/verify", {"walk": sent}).content.decode()
 

@@ -118,7 +118,8 @@ class VerifyPage(FormPage):
     """Verify the chain of the whole trail, a stretch at a time, and tell how far it is: a browser with scripts goes on
     by itself, any other by a button. What was found is an event of the trail.
 
-    Only the beginning counts against the limit. How far it is, is carried along signed, so that nobody makes it up.
+    The beginning counts against the limit, and each step is taken once. How far it is, is carried along signed, so that
+    nobody makes it up.
     """
 
     scopes = {"GET": WORKSPACE_OWN, "POST": WORKSPACE_OWN}
@@ -136,8 +137,9 @@ class VerifyPage(FormPage):
         if walk is None:
             AUDIT_VERIFICATIONS.charge(request, str(principal.workspace_id))
             walk = Walk.begin(principal)
+        walk.take_step()
         stretch = audit_chain.verify_stretch(walk.last)
         walk = walk.after(stretch)
         if stretch.is_end:
-            audit_chain.record_verified(request, walk.last, walk.break_count)
+            audit_chain.record_verified(request, walk.last, walk.break_count, walk.begun_behind)
         return self.show(request, walk=walk, is_end=stretch.is_end, total=max(stretch.head.sequence, 1))

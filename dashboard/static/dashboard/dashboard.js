@@ -67,5 +67,6 @@ setInterval(refresh, 60_000);
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, target } = event.detail;
   if ([403, 404].includes(xhr.status) && target.closest("[data-live]")) window.location.reload();
+  if (xhr.status === 409 && target.id === "walk") event.detail.shouldSwap = true; // says why it does not go on
 });
 document.addEventListener("visibilitychange", refresh);
