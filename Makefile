@@ -52,8 +52,9 @@ bench-growth: $(VENV)/.run-requirements ## measure whether large tables cost any
 vendor: ## copy the third-party files that the dashboard serves, with their licences, from their npm packages
 	@command -v npm >/dev/null || { echo "npm is needed: install the Debian package npm." >&2; exit 1; }
 	@folder=$$(mktemp -d) && cp package.json $$folder && npm install --prefix $$folder --ignore-scripts --no-audit --no-fund --silent && \
-	rm -rf dashboard/static/vendor && mkdir -p dashboard/static/vendor/pico dashboard/static/vendor/leaflet && \
+	rm -rf dashboard/static/vendor && mkdir -p dashboard/static/vendor/pico dashboard/static/vendor/htmx dashboard/static/vendor/leaflet && \
 	cp $$folder/node_modules/@picocss/pico/LICENSE.md $$folder/node_modules/@picocss/pico/css/pico.min.css dashboard/static/vendor/pico && \
+	cp $$folder/node_modules/htmx.org/LICENSE $$folder/node_modules/htmx.org/dist/htmx.min.js dashboard/static/vendor/htmx && \
 	cd $$folder/node_modules/leaflet && cp -r LICENSE dist/leaflet.js dist/leaflet.css dist/images $(CURDIR)/dashboard/static/vendor/leaflet && \
 	rm -rf $$folder
 

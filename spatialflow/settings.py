@@ -94,7 +94,6 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "django_htmx",
     "corsheaders",
     "rest_framework",
     "drf_spectacular",

@@ -1,6 +1,7 @@
 """Settings / API Keys, without a browser: what the pages show to whom, what they refuse, and what they change."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,9 +11,11 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import AuditEvent, CredentialUsage, User
-from accounts.scopes import SCOPE_BITS
+from accounts.scopes import SCOPE_BITS, WORKSPACE_KEYS_READ, WORKSPACE_KEYS_WRITE
 from apikeys.models import ApiKey
 from dashboard.session import FRESH_FOR
+from dashboard.views.api_keys import get_key
+from spatialflow.errors import NotFound
 from tests.support.cast import Actor
 from tests.support.pages import age_session, fill_in, signed_in
 from tests.support.urls import EXAMPLE_ID
@@ -323,6 +326,18 @@ def test_a_part_that_refreshes_itself_keeps_nobody_signed_in(page: Client, alice
 
     nobody = Client().get(path, headers={"HX-Request": "true"})
     assert (nobody.status_code, nobody["HX-Refresh"], nobody["Cache-Control"]) == (200, "true", "no-store")
+
+
+def test_who_may_only_look_at_the_keys_of_others_revokes_none(alice: Actor, bob: Actor):
+    key, _ = bob.make_key()
+    owner = alice.request().auth
+    onlooker = replace(owner, scopes=owner.scopes - {WORKSPACE_KEYS_WRITE})
+
+    assert (
+        get_key(owner, str(key.id), WORKSPACE_KEYS_WRITE) == get_key(onlooker, str(key.id), WORKSPACE_KEYS_READ) == key
+    )
+    with pytest.raises(NotFound):
+        get_key(onlooker, str(key.id), WORKSPACE_KEYS_WRITE)
 
 
 def test_an_owner_looks_at_anothers_key_and_can_only_revoke_it(page: Client, bob: Actor):

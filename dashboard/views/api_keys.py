@@ -37,9 +37,9 @@ PLACE = "/settings/api-keys"
 USAGE_DAYS = 30
 
 
-def get_visible_key(principal: Principal, key_id: str) -> ApiKey:
-    """Return one of the caller's keys, for owners any of the workspace. Raises `NotFound`."""
-    if WORKSPACE_KEYS_READ in principal.scopes:
+def get_key(principal: Principal, key_id: str, scope_for_all: str) -> ApiKey:
+    """Return one of the caller's keys, or any of the workspace for who holds that scope. Raises `NotFound`."""
+    if scope_for_all in principal.scopes:
         return lifecycle.get_workspace_key(principal, key_id)
     return lifecycle.get_own_key(principal, key_id)
 
@@ -102,7 +102,7 @@ class KeyPage(Page):
     template = "dashboard/api_keys/detail.html"
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
-        key = get_visible_key(request.auth, kwargs["key_id"])
+        key = get_key(request.auth, kwargs["key_id"], WORKSPACE_KEYS_READ)
         usage, now = get_usage(key, USAGE_DAYS), timezone.now()
         plan_limit = settings.PLAN_LIMITS[request.auth.plan]
         return {

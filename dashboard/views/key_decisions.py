@@ -7,14 +7,14 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
-from accounts.scopes import API_KEYS_WRITE
+from accounts.scopes import API_KEYS_WRITE, WORKSPACE_KEYS_WRITE
 from apikeys import lifecycle
 from apikeys.models import ApiKey
 from apikeys.serializers import ExpirationQuerySerializer, RotateQuerySerializer
 from dashboard import session
 from dashboard.key_forms import EXPIRIES, expiry_of
 from dashboard.pages import FormPage, validated
-from dashboard.views.api_keys import PLACE, change, get_visible_key, show_key
+from dashboard.views.api_keys import PLACE, change, get_key, show_key
 
 
 class DecisionPage(FormPage):
@@ -111,7 +111,7 @@ class RevokePage(DecisionPage):
     title = "Revoke API key"
 
     def find_key(self, request: HttpRequest, key_id: str) -> ApiKey:
-        return get_visible_key(request.auth, key_id)
+        return get_key(request.auth, key_id, WORKSPACE_KEYS_WRITE)
 
     def decide(self, request: HttpRequest, key: ApiKey) -> HttpResponse:
         lifecycle.revoke(request, key)
