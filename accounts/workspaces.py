@@ -22,6 +22,7 @@ from accounts.permissions import InsufficientPermissions
 from accounts.principal import Client, Principal
 from accounts.scopes import ROLE_SCOPES, WORKSPACE_OWN, WORKSPACE_WRITE, Role
 from accounts.tokens import InvalidToken
+from spatialflow.edited import refuse_edited
 from spatialflow.errors import Conflict
 
 MAX_OWNED_WORKSPACES = 20  # a person
@@ -96,9 +97,9 @@ def create_another(request: Request, name: str, slug: str | None = None) -> Work
 
 
 @transaction.atomic
-def update(request: Request, **changes: Any) -> Workspace:
-    """Change the caller's workspace and return it. Raises `InsufficientPermissions`,
-    `OwnSecondFactorMissing`.
+def update(request: Request, seen: dict[str, Any] | None = None, **changes: Any) -> Workspace:
+    """Change the caller's workspace and return it. Raises `InsufficientPermissions`, `OwnSecondFactorMissing`, and with
+    `seen`, what it was when the caller looked, `EditedMeanwhile`.
 
     The trail keeps the names of what changed, and the values only of the security settings: a billing address may be
     a person's.
@@ -106,6 +107,7 @@ def update(request: Request, **changes: Any) -> Workspace:
     caller = lock_caller(request, WORKSPACE_WRITE)
     workspace = request.auth.get_workspace()
     changed = {name: value for name, value in changes.items() if getattr(workspace, name) != value}
+    refuse_edited(seen or {}, changed, lambda name: getattr(workspace, name))
     if not changed:
         return workspace
     _refuse_what_only_owners_change(caller, changed)

@@ -6,6 +6,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
 
+from spatialflow.edited import left_as_seen
 from sso.models import IdentityProvider
 from sso.outbound import MAX_DOCUMENT_BYTES
 from sso.saml_presets import PRESETS
@@ -76,21 +77,25 @@ def settings_of(provider: IdentityProvider) -> dict[str, Any]:
     return {**mapping, **switches, **others, "refuses_api_keys": provider.workspace.refuses_keys_under_sso}
 
 
-def settings_body(form: QueryDict, provider: IdentityProvider) -> dict[str, Any]:
-    """Return the body that changes a connection's settings. Another preset brings its own mapping, unless that was
-    changed in the same form.
+def settings_now(provider: IdentityProvider) -> dict[str, Any]:
+    """Return what the form is about as the API calls it: the mapping as one, and the workspace's switch where it is."""
+    names = ("preset", "attribute_mapping", "default_role", "slo_url", "metadata_url", *(name for name, _ in SWITCHES))
+    now = {name: getattr(provider, name) for name in names}
+    is_serving = provider.state == IdentityProvider.State.SERVING
+    return now | ({"refuses_api_keys": provider.workspace.refuses_keys_under_sso} if is_serving else {})
+
+
+def settings_body(form: QueryDict, seen: dict[str, Any]) -> dict[str, Any]:
+    """Return the body that changes of a connection's settings what is not as it was seen. So another preset brings its
+    own mapping, unless that was changed in the same form.
     """
-    body: dict[str, Any] = {name: form.get(name, "").strip() for name in ("default_role", "slo_url", "metadata_url")}
-    body |= {name: name in form for name, _ in SWITCHES}
+    texts = ("preset", "default_role", "slo_url", "metadata_url")
+    body: dict[str, Any] = {name: form.get(name, "").strip() for name in texts}
+    body |= {name: name in form for name in seen if name not in (*texts, "attribute_mapping")}
     typed = {name: form.get(f"map_{name}", "").strip() for name, _ in MAPPED}
-    mapping = {name: value for name, value in typed.items() if value}
-    if form.get("preset") != provider.preset:
-        body["preset"] = form.get("preset", "")
-    if "preset" not in body or mapping != provider.attribute_mapping:
-        body["attribute_mapping"] = mapping
-    if provider.state == IdentityProvider.State.SERVING:
-        body["refuses_api_keys"] = "refuses_api_keys" in form
-    return body
+    body["attribute_mapping"] = {name: value for name, value in typed.items() if value}
+    unchanged = left_as_seen(seen, body)
+    return {name: value for name, value in body.items() if name not in unchanged}
 
 
 def by_field(refusal: ValidationError) -> ValidationError:

@@ -20,6 +20,7 @@ from accounts.operations import OPERATOR
 from accounts.principal import Principal
 from accounts.scopes import SSO_MANAGE
 from accounts.throttles import METADATA_FETCHES
+from spatialflow.edited import refuse_edited
 from spatialflow.errors import ApiError, Conflict, NotFound
 from sso.domains import set_primary
 from sso.mail_saml import tell_owners
@@ -93,14 +94,21 @@ def lock_own_workspace(request: Request) -> Workspace:
     return lock_caller(request, SSO_MANAGE).workspace
 
 
-def put(request: Request, fields: dict[str, Any], state: str = State.SERVING) -> IdentityProvider:
+def put(
+    request: Request, fields: dict[str, Any], state: str = State.SERVING, seen: dict[str, Any] | None = None
+) -> IdentityProvider:
     """Create the connection by hand, or replace what `fields` names of it, and return it. `covered_domain` becomes the
-    primary domain. What is not as it was ends the daily reading of metadata, which would undo it.
+    primary domain. What is not as it was ends the daily reading of metadata, which would undo it. With `seen`, what the
+    connection was when the caller looked, it is not created.
 
-    Raises `PlanRequired`, `SsoIsRequired`, `DomainTaken`, `TooManyDomains`, and the 422 of `entity_id`.
+    Raises `PlanRequired`, `SsoIsRequired`, `DomainTaken`, `TooManyDomains`, the 422 of `entity_id`, and with `seen`
+    `NotFound`, `EditedMeanwhile`.
     """
     with transaction.atomic():
         provider, workspace = _open(request, state)
+        if seen is not None and provider._state.adding:
+            raise NotFound()
+        _refuse_edited(provider, workspace, fields, seen)
         if provider.metadata_url and any(name in fields and fields[name] != getattr(provider, name) for name in CORE):
             fields["metadata_url"] = ""
         _cover(request, fields)
@@ -134,12 +142,15 @@ def _begin(workspace: Workspace, state: str) -> IdentityProvider:
     return provider
 
 
-def patch(request: Request, fields: dict[str, Any], state: str = State.SERVING) -> IdentityProvider:
+def patch(
+    request: Request, fields: dict[str, Any], state: str = State.SERVING, seen: dict[str, Any] | None = None
+) -> IdentityProvider:
     """Change what `fields` names of a connection, and of what the workspace demands, and return the connection.
 
     What only switches off is let through on every plan. Raises `NotFound`, `PlanRequired`, `SsoIsRequired`,
-    `BeyondRepair`, what `set_required` and `set_primary` raise, the 422 of `entity_id`, and for an address of metadata
-    that would not be asked `DocumentNotReadable`, `Throttled`.
+    `BeyondRepair`, what `set_required` and `set_primary` raise, the 422 of `entity_id`, for an address of metadata that
+    would not be asked `DocumentNotReadable`, `Throttled`, and with `seen`, what it was when the caller looked,
+    `EditedMeanwhile`.
     """
     if fields.get("metadata_url"):
         _refuse_unreachable_metadata(request, fields["metadata_url"], state)
@@ -150,12 +161,13 @@ def patch(request: Request, fields: dict[str, Any], state: str = State.SERVING) 
         if not only_switches_off:
             refuse_other_plans(workspace.plan)
         provider = find_in(workspace.id, state)
+        if "preset" in fields:
+            fields.setdefault("attribute_mapping", PRESETS[fields["preset"]].attribute_mapping)
+        _refuse_edited(provider, workspace, fields, seen)
         if wanted is False:
             set_required(request, workspace, provider, wanted)
         _cover(request, fields)
         _decide_about_keys(request, workspace, fields)
-        if "preset" in fields:
-            fields.setdefault("attribute_mapping", PRESETS[fields["preset"]].attribute_mapping)
         if provider.metadata_url and fields.get("entity_id", provider.entity_id) != provider.entity_id:
             fields.setdefault("metadata_url", "")  # it speaks of the provider of before
         store(provider, workspace, fields, request)
@@ -163,6 +175,14 @@ def patch(request: Request, fields: dict[str, Any], state: str = State.SERVING) 
             set_required(request, workspace, provider, wanted)
     provider.workspace.refresh_from_db()
     return provider
+
+
+def _refuse_edited(
+    provider: IdentityProvider, workspace: Workspace, fields: dict[str, Any], seen: dict[str, Any] | None
+) -> None:
+    """Raise `EditedMeanwhile` where somebody else has changed the same since the caller looked."""
+    elsewhere = {"refuses_api_keys": workspace.refuses_keys_under_sso}
+    refuse_edited(seen or {}, fields, lambda name: elsewhere.get(name, getattr(provider, name, None)))
 
 
 def _refuse_unreachable_metadata(request: Request, url: str, state: str) -> None:

@@ -10,6 +10,7 @@ from django.shortcuts import redirect
 from rest_framework.exceptions import ValidationError
 
 from dashboard.pages import Form, validated
+from dashboard.seen import at_fields, read_seen, seen_field
 from dashboard.sso_forms import (
     MAPPED,
     OF_THE_WORKSPACE,
@@ -22,10 +23,12 @@ from dashboard.sso_forms import (
     of_file,
     preset_of,
     settings_body,
+    settings_now,
     settings_of,
 )
 from dashboard.sso_path import certificates_of
 from dashboard.views.sso import PLACE, SsoPage
+from spatialflow.edited import EditedMeanwhile, left_as_seen
 from sso import saml_certificates, saml_config
 from sso.models import IdentityProvider
 from sso.saml.keys import get_key_pair
@@ -50,6 +53,7 @@ class ConnectionPage(SsoPage):
     needs_fresh = True
     state: ClassVar[str] = SERVING
     needs_one: ClassVar[bool] = True
+    fields: ClassVar[dict[str, str]] = {}  # what the API's names are called in the form, where otherwise
 
     @property
     def is_staged(self) -> bool:
@@ -73,12 +77,17 @@ class ConnectionPage(SsoPage):
         provider = self.find(request)
         form = form or Form(self.first_values(request, provider))
         place = {"base": self.base, "back": self.back, "is_staged": self.is_staged}
-        return super().show(request, form, status, provider=provider, **place)
+        seen = seen_field(request, form, status, self.now(provider), self.fields) if provider else ""
+        return super().show(request, form, status, provider=provider, seen=seen, **place)
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
         return kwargs
 
     def first_values(self, request: HttpRequest, provider: IdentityProvider | None) -> dict[str, Any]:
+        return {}
+
+    def now(self, provider: IdentityProvider) -> dict[str, Any]:
+        """Return what the form changes of the connection, as it is now."""
         return {}
 
     def new_fields(self, request: HttpRequest) -> dict[str, Any]:
@@ -87,10 +96,6 @@ class ConnectionPage(SsoPage):
         if self.state in found:
             return {}
         return {} if self.is_staged and SERVING in found else first_fields(preset_of(request.POST.get("preset", "")))
-
-    def change(self, request: HttpRequest, body: dict[str, Any]) -> None:
-        serializer = StagedConfigPatchSerializer if self.is_staged else SAMLConfigPatchSerializer
-        saml_config.patch(request, validated(serializer, body), self.state)
 
 
 class MetadataPage(ConnectionPage):
@@ -139,6 +144,7 @@ class ByHandPage(ConnectionPage):
     needs_one = False
     template = "dashboard/sso/by_hand.html"
     title = "Enter it by hand"
+    fields = {"certificates": "certificate"}
 
     def first_values(self, request: HttpRequest, provider: IdentityProvider | None) -> dict[str, Any]:
         if provider is None:
@@ -149,9 +155,20 @@ class ByHandPage(ConnectionPage):
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
         return {**kwargs, "presets": PRESET_NAMES}
 
+    def now(self, provider: IdentityProvider) -> dict[str, Any]:
+        return {name: getattr(provider, name) for name in saml_config.CORE}
+
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        fields = validated(StagedConfigInSerializer, request.POST)
-        saml_config.put(request, {**fields, **self.new_fields(request)}, self.state)
+        fields, provider = validated(StagedConfigInSerializer, request.POST), self.find(request)
+        if provider is None:
+            saml_config.put(request, {**fields, **self.new_fields(request)}, self.state)
+        else:
+            seen = read_seen(request.POST, self.now(provider))
+            changed = {name: fields[name] for name in fields.keys() - left_as_seen(seen, fields)}
+            try:
+                saml_config.put(request, changed, self.state, seen)
+            except EditedMeanwhile as refusal:
+                raise at_fields(refusal, self.fields) from None
         messages.success(request, "The connection is saved.")
         return redirect(self.back)
 
@@ -161,6 +178,7 @@ class SettingsPage(ConnectionPage):
 
     template = "dashboard/sso/settings.html"
     title = "Settings of the connection"
+    fields = {"attribute_mapping": "map_email"}
 
     def first_values(self, request: HttpRequest, provider: IdentityProvider | None) -> dict[str, Any]:
         return settings_of(provider) if provider else {}
@@ -175,12 +193,19 @@ class SettingsPage(ConnectionPage):
             "own_certificate": get_key_pair(kwargs["provider"].workspace).certificate,
         }
 
+    def now(self, provider: IdentityProvider) -> dict[str, Any]:
+        return settings_now(provider)
+
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        provider = saml_config.find(request.auth, self.state)
+        seen = read_seen(request.POST, self.now(saml_config.find(request.auth, self.state)))
+        serializer = StagedConfigPatchSerializer if self.is_staged else SAMLConfigPatchSerializer
         try:
-            self.change(request, settings_body(request.POST, provider))
+            changes = validated(serializer, settings_body(request.POST, seen))
+            saml_config.patch(request, changes, self.state, seen)
         except ValidationError as refusal:
             raise by_field(refusal) from None
+        except EditedMeanwhile as refusal:
+            raise at_fields(refusal, self.fields) from None
         messages.success(request, "The settings are saved.")
         return redirect(self.back)
 

@@ -1,11 +1,12 @@
 """Settings / Workspace: what it is called, what its plan leaves, what protects it, and its end."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from rest_framework.serializers import Serializer
 
 from accounts import workspaces
 from accounts.scopes import MEMBERS_READ, SSO_MANAGE, WORKSPACE_OWN, WORKSPACE_READ, WORKSPACE_WRITE
@@ -18,26 +19,61 @@ from accounts.serializers.workspaces import (
 )
 from accounts.throttles import REVOKE_ALL
 from dashboard import session
-from dashboard.pages import FormPage, Page, validated
+from dashboard.pages import Form, FormPage, Page, validated
+from dashboard.seen import at_fields, read_seen, seen_field
 from dashboard.timezones import timezones
+from spatialflow.edited import EditedMeanwhile, left_as_seen
 
 PLACE = "/settings/workspace"
 GENERAL = (
     *("name", "description", "website", "logo_url", "support_email", "billing_email", "slack_connect_url"),
     *("timezone", "unit_system"),
 )
+SECURITY = ("access_token_lifetime_seconds", "requires_second_factor")
 LIFETIMES = {"300": "5 minutes", "900": "15 minutes", "3600": "1 hour", "14400": "4 hours", "86400": "24 hours"}
 
 
-class WorkspacePage(FormPage):
+class ChangePage(FormPage):
+    """Base of the pages that change what their person has changed in the form, of what `names` name."""
+
+    names: ClassVar[tuple[str, ...]] = ()
+
+    def show(self, request: HttpRequest, form: Form | None = None, status: int = 200, **kwargs: Any) -> HttpResponse:
+        seen = seen_field(request, form, status, self.now(request), {})
+        return super().show(request, form, status, seen=seen, **kwargs)
+
+    def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
+        return {"seen": kwargs["seen"]}
+
+    def now(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what the form changes, as it is now, in the API's words."""
+        workspace = request.auth.get_workspace()
+        shown = workspace_json(workspace)
+        return {name: shown[name] if name in SECURITY else getattr(workspace, name) for name in self.names}
+
+    def change(self, request: HttpRequest, serializer: type[Serializer], body: dict[str, Any]) -> None:
+        """Raise `EditedMeanwhile`, and what `workspaces.update` raises."""
+        seen, read = read_seen(request.POST, self.now(request)), validated(serializer, body)
+        kept = {name: seen[name] for name in SECURITY if name in seen}
+        seen = {**seen, **validated(WorkspacePatchSerializer, kept)}
+        changes = {name: read[name] for name in read.keys() - left_as_seen(seen, read)}
+        try:
+            workspaces.update(request, seen, **changes)
+        except EditedMeanwhile as refusal:
+            raise at_fields(refusal, {"access_token_lifetime": "access_token_lifetime_seconds"}) from None
+
+
+class WorkspacePage(ChangePage):
     """Show what the workspace is called and how to reach it; owners and managers change it."""
 
     scopes = {"GET": WORKSPACE_READ, "POST": WORKSPACE_WRITE}
     template = "dashboard/workspace/general.html"
     title = "Workspace"
+    names = GENERAL
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
         return {
+            **super().context(request, **kwargs),
             "workspace": workspace_json(request.auth.get_workspace()),
             "timezones": timezones(),
             "unit_systems": [(name, name.capitalize()) for name in UNIT_SYSTEMS],
@@ -48,7 +84,7 @@ class WorkspacePage(FormPage):
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         # A plain mapping: of a form the serializer would read a missing checkbox as one that is not ticked.
         body = {name: request.POST[name] for name in GENERAL if name in request.POST}
-        workspaces.update(request, **validated(WorkspacePutSerializer, body))
+        self.change(request, WorkspacePutSerializer, body)
         messages.success(request, "The workspace is saved.")
         return redirect(PLACE)
 
@@ -75,7 +111,7 @@ class UsagePage(Page):
         }
 
 
-class SecurityPage(FormPage):
+class SecurityPage(ChangePage):
     """What owners decide about sign-ins: how long access tokens last, and whether everybody needs a second factor."""
 
     scopes = {"GET": WORKSPACE_OWN, "POST": WORKSPACE_OWN}
@@ -83,6 +119,7 @@ class SecurityPage(FormPage):
     field_of = {"own_second_factor_missing": "requires_second_factor"}
     template = "dashboard/workspace/security.html"
     title = "Workspace security"
+    names = SECURITY
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
         workspace = request.auth.get_workspace()
@@ -94,6 +131,7 @@ class SecurityPage(FormPage):
             offered[chosen] = _in_words(int(chosen))
         ticked = "requires_second_factor" in request.POST if request.method == "POST" else None
         return {
+            **super().context(request, **kwargs),
             "workspace": workspace,
             "lifetimes": list(offered.items()),
             "lifetime": chosen,
@@ -107,7 +145,7 @@ class SecurityPage(FormPage):
             "access_token_lifetime_seconds": request.POST.get("access_token_lifetime_seconds") or None,
             "requires_second_factor": "requires_second_factor" in request.POST,
         }
-        workspaces.update(request, **validated(WorkspacePatchSerializer, body))
+        self.change(request, WorkspacePatchSerializer, body)
         messages.success(request, "The workspace's security is saved.")
         return redirect(f"{PLACE}/security")
 
