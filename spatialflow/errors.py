@@ -191,6 +191,8 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    if isinstance(exception, RequestDataTooBig):
+        return _answer(request, 413, PayloadTooLarge.default_code, PayloadTooLarge.default_detail)
     return _answer(request, 400, "malformed_request", "The request is malformed.")
 
 
