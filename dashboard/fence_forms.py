@@ -1,12 +1,15 @@
 """The form about a geofence: what a browser sends, as the body that the API takes, and the other way round."""
 
+import csv
 import json
+import re
 from typing import Any
 
 from django.http import QueryDict
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError, ValidationError
 
+from geofences.antimeridian import cut
 from geofences.models import Geofence
 from spatialflow.strict_json import read_strictly
 
@@ -14,16 +17,25 @@ SHAPES = [("geojson", "Polygon, drawn or as GeoJSON"), ("circle", "Circle, by ce
 NOT_JSON = "This is not valid JSON. Look for a bracket, a comma or a quotation mark that is missing."
 NO_OBJECT = 'Write one JSON object, in braces: {"manager": "Ann"}.'
 NO_SHAPE = "Draw the fence on the map, or paste its GeoJSON."
+UNKNOWN_SHAPE = "Choose how the shape is given: as GeoJSON or as a circle."
 SEVERAL = "This holds {count} features, and a fence is one. Paste one of them."
 CIRCLE = {"circle_lat": "latitude", "circle_lng": "longitude", "circle_radius": "radius in metres"}
 NEW_FENCE = {"shape": "geojson"}
+TEXTS = ("name", "description", "group_name")
+PARTS = (*TEXTS, "tags", "metadata", "geometry")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
-def read_fence(serializer: type[serializers.Serializer], form: QueryDict, stored: Geofence | None) -> dict[str, Any]:
-    """Return the validated members of a fence's form. What is `stored` and unchanged is left out of the geometry's
-    members. Raises the 422 that names every field that is wrong.
+def read_fence(
+    serializer: type[serializers.Serializer],
+    form: QueryDict,
+    stored: Geofence | None = None,
+    parts: tuple[str, ...] = PARTS,
+) -> dict[str, Any]:
+    """Return the validated members of these parts of a fence's form. The geometry is left out where it is the one that
+    is `stored`. Raises the 422 that names every field that is wrong.
     """
-    body, errors = _body(form)
+    body, errors = _body(form, parts)
     if stored and "geometry" in body and _is_same(body["geometry"], stored.geometry):
         del body["geometry"]
     reader = serializer(data=body)
@@ -37,6 +49,12 @@ def read_fence(serializer: type[serializers.Serializer], form: QueryDict, stored
     return read
 
 
+def read_number(text: str) -> float | None:
+    """Return a number that was typed in digits, or None for anything else."""
+    text = text.strip()
+    return float(text) if NUMBER.fullmatch(text) else None
+
+
 def _at_its_number(sentences: list[str]) -> dict[str, list[str]]:
     """Return what is wrong with a circle's geometry by the field of the number that it is about."""
     is_radius = sentences[0].startswith("radius_meters")
@@ -45,22 +63,36 @@ def _at_its_number(sentences: list[str]) -> dict[str, list[str]]:
     }
 
 
-def _body(form: QueryDict) -> tuple[dict[str, Any], dict[str, list[str]]]:
+def _body(form: QueryDict, parts: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, list[str]]]:
     """Return the body that the API takes, and what cannot be read at all, by field."""
     errors: dict[str, list[str]] = {}
-    body: dict[str, Any] = {name: form.get(name, "") for name in ("name", "description", "group_name")}
-    body["tags"] = [tag.strip() for tag in form.get("tags", "").split(",") if tag.strip()]
-    if any("\0" in tag for tag in body["tags"]):
-        errors["tags"] = ["A tag holds a character that cannot be stored. Type it anew."]
+    body: dict[str, Any] = {name: form.get(name, "") for name in TEXTS if name in parts}
     if "confirm_duplicate" in form:
         body["confirm_duplicate"] = True
-    readers = {"metadata": _metadata, "geometry": _circle if form.get("shape") == "circle" else _geojson}
-    for name, read in readers.items():
+    for name, read in {"tags": _tags, "metadata": _metadata, "geometry": _geometry}.items():
         try:
-            body[name] = read(form)
+            if name in parts:
+                body[name] = read(form)
         except ValidationError as refusal:
             errors |= refusal.detail if isinstance(refusal.detail, dict) else {name: refusal.detail}
     return body, errors
+
+
+def _tags(form: QueryDict) -> list[str]:
+    """Return tags that stand between commas; one in quotation marks may hold some itself."""
+    text = form.get("tags", "").replace("\r", " ").replace("\n", " ")
+    if "\0" in text:
+        raise ValidationError("A tag holds a character that cannot be stored. Type it anew.")
+    try:
+        [typed] = csv.reader([text], skipinitialspace=True)
+    except csv.Error:
+        raise ValidationError("This is too long for tags.") from None
+    return [tag.strip() for tag in typed if tag.strip()]
+
+
+def _written(tag: str) -> str:
+    """Return a tag as `_tags` reads it."""
+    return '"' + tag.replace('"', '""') + '"' if "," in tag or tag.startswith('"') else tag
 
 
 def _metadata(form: QueryDict) -> Any:
@@ -70,8 +102,17 @@ def _metadata(form: QueryDict) -> Any:
     return value
 
 
+def _geometry(form: QueryDict) -> Any:
+    shape = form.get("shape", "geojson")
+    if shape not in dict(SHAPES):
+        raise ValidationError({"body": [UNKNOWN_SHAPE]})
+    return _circle(form) if shape == "circle" else _geojson(form)
+
+
 def _geojson(form: QueryDict) -> Any:
-    """Return the geometry that was pasted or drawn, out of its feature where it is in one."""
+    """Return the geometry that was pasted or drawn, out of its feature where it is in one, and cut at the antimeridian
+    where it was drawn over it.
+    """
     text = form.get("geometry", "").strip()
     if not text:
         raise ValidationError(NO_SHAPE)
@@ -82,24 +123,20 @@ def _geojson(form: QueryDict) -> Any:
         value = value["features"][0]
     if isinstance(value, dict) and value.get("type") == "Feature":
         value = value.get("geometry")
-    return value if value is not None else {}
+    return cut(value) if value is not None else {}
 
 
 def _json(text: str) -> Any:
     try:
         return read_strictly(text.encode())
-    except ParseError:
-        raise ValidationError(NOT_JSON) from None
+    except ParseError as refusal:
+        said = str(refusal.detail)
+        raise ValidationError(NOT_JSON if "not valid JSON" in said else said.replace("The body", "This", 1)) from None
 
 
 def _circle(form: QueryDict) -> dict[str, Any]:
-    numbers: dict[str, float] = {}
-    errors: dict[str, list[str]] = {}
-    for name, words in CIRCLE.items():
-        try:
-            numbers[name] = float(form.get(name, ""))
-        except ValueError:
-            errors[name] = [f"Enter the {words} as a number."]
+    numbers = {name: read_number(form.get(name, "")) for name in CIRCLE}
+    errors = {name: [f"Enter the {CIRCLE[name]} as a number."] for name, number in numbers.items() if number is None}
     if errors:
         raise ValidationError(errors)
     center = [numbers["circle_lng"], numbers["circle_lat"]]
@@ -120,12 +157,14 @@ def values_of(fence: Geofence) -> dict[str, Any]:
         "name": fence.name,
         "description": fence.description or "",
         "group_name": fence.group_name or "",
-        "tags": ", ".join(fence.tags),
+        "tags": ", ".join(map(_written, fence.tags)),
         "metadata": json.dumps(fence.metadata, indent=2, ensure_ascii=False) if fence.metadata else "",
         "shape": "geojson",
+        "geometry": "",
+        **dict.fromkeys(CIRCLE, ""),
     }
     if fence.geometry["type"] != "Circle":
         return {**values, "geometry": json.dumps(fence.geometry)}
-    longitude, latitude = fence.geometry["center"][:2]
-    radius = fence.geometry["radius_meters"]
+    longitude, latitude = map(str, fence.geometry["center"][:2])
+    radius = str(fence.geometry["radius_meters"])
     return {**values, "shape": "circle", "circle_lat": latitude, "circle_lng": longitude, "circle_radius": radius}

@@ -57,6 +57,14 @@ def update_geofence(workspace_id: uuid.UUID, geofence_id: uuid.UUID, fields: Map
         raise NotFound()
 
 
+def lock_geofence(workspace_id: uuid.UUID, geofence_id: uuid.UUID) -> Geofence:
+    """Return a fence that nobody else changes until the transaction ends. Raises NotFound."""
+    fence = Geofence.objects.for_workspace(workspace_id).select_for_update(no_key=True).filter(pk=geofence_id).first()
+    if fence is None:
+        raise NotFound()
+    return fence
+
+
 def delete_geofence(workspace_id: uuid.UUID, geofence_id: uuid.UUID) -> None:
     """Deactivate a fence; it stays readable by its id. Deleting it again changes nothing. Raises NotFound."""
     fence = Geofence.objects.for_workspace(workspace_id).filter(pk=geofence_id)

@@ -5,6 +5,7 @@ and fences over the antimeridian.
 import json
 
 import pytest
+import shapely
 from playwright.sync_api import Page, expect
 
 from geofences.models import Geofence
@@ -74,3 +75,28 @@ def test_a_paste_that_no_form_takes_is_said_to_be_too_large(site: str, alice: Ac
         expect(page.get_by_role("heading", level=1)).to_contain_text("Coast")
 
     journey(site, DESKTOP, steps)
+
+
+def test_a_fence_is_drawn_over_the_antimeridian(site: str, alice: Actor):
+    def steps(page: Page) -> None:
+        sign_in(page, alice.user.email)
+        page.goto(f"{PLACE}/new")
+        page.evaluate("map.setView([-17, -180], 4, { animate: false })")
+        press(page, "Draw a polygon")
+        size = page.locator("#map").bounding_box()
+        assert size
+        for right, down in ((-60, -40), (60, -40), (60, 40), (-60, 40)):
+            page.locator("#map").click(position={"x": size["width"] / 2 + right, "y": size["height"] / 2 + down})
+        press(page, "Finish")
+        expect(page.get_by_text("It goes over the antimeridian")).to_be_visible()
+        page.get_by_label("Name").fill("Fiji")
+        press(page, "Make the geofence")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Fiji")
+        expect(page.get_by_text("2 polygons, 8 corners")).to_be_visible()
+        for longitude in ("179", "-179"):
+            page.goto(f"{PLACE}/test-point?lat=-17&lng={longitude}")
+            expect(page.get_by_text("lies in 1 of 1 active fence")).to_be_visible()
+
+    journey(site, DESKTOP, steps)
+    west, _, east, _ = shapely.geometry.shape(Geofence.objects.get().geometry).bounds
+    assert (west, east) == (-180, 180)

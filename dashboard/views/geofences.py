@@ -10,6 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import ValidationError
 
+from dashboard.fence_forms import read_number
 from dashboard.pages import Form, Page, form_of, validated
 from geofences.browsing import BrowseSerializer, area_square_meters, browse, get_fence, outlines, shape_in_words
 from geofences.listings import list_groups, list_tags
@@ -123,7 +124,9 @@ class PointTestPage(Page):
         return {**on_a_map(request), **kwargs}
 
     def _test(self, request: HttpRequest) -> dict[str, Any]:
-        point = {name: _number(request.GET.get(name, "")) for name in ("lat", "lng")}
+        typed = {name: request.GET.get(name, "") for name in ("lat", "lng")}
+        numbers = {name: read_number(text) for name, text in typed.items()}
+        point = {name: typed[name] if number is None else number for name, number in numbers.items()}
         position = validated(TestPointSerializer, point)["position"]
         workspace_id = request.auth.workspace_id
         answer = describe(position, test_point(workspace_id, position, None, None), None)
@@ -136,11 +139,3 @@ class PointTestPage(Page):
             "count": answer["inside_geofences"],
             "total": answer["total_geofences"],
         }
-
-
-def _number(text: str) -> float | str:
-    """Return the number that was typed, or the text as it is, for the serializer to refuse."""
-    try:
-        return float(text)
-    except ValueError:
-        return text

@@ -10,6 +10,8 @@ const handles = L.layerGroup().addTo(map);
 const BODY_MOST = 2 ** 20; // bytes that the server takes of a form
 let drawing = null; // { kind, corners } while a new shape is drawn
 
+// A corner keeps counting beyond longitude 180, so that a shape over the antimeridian is in one piece as it is drawn.
+const cornerOf = ({ lng, lat }) => [round(lng), round(lat)];
 const tell = (text) => { says.textContent = text; };
 const tool = (name) => tools.querySelector(`[data-${name}]`);
 
@@ -40,8 +42,17 @@ function write(geometry) {
     [field.circle_lng.value, field.circle_lat.value] = geometry.center;
     field.circle_radius.value = geometry.radius_meters;
   } else {
-    field.geometry.value = JSON.stringify(geometry);
+    field.geometry.value = JSON.stringify(turnedHome(geometry));
   }
+}
+
+// The map goes on around the world: each polygon is written to begin between -180 and 180, however far somebody went.
+function turnedHome({ type, coordinates }) {
+  const home = (polygon) => {
+    const turns = Math.floor((Math.min(...polygon.flat().map(([longitude]) => longitude)) + 180) / 360);
+    return polygon.map((ring) => ring.map(([longitude, ...rest]) => [round(longitude - 360 * turns), ...rest]));
+  };
+  return { type, coordinates: type === "Polygon" ? home(coordinates) : coordinates.map(home) };
 }
 
 function draw(isFirst = false) {
@@ -50,12 +61,13 @@ function draw(isFirst = false) {
   handles.clearLayers();
   if (!geometry) return tell("Draw the fence here, or describe it below.");
   const layer = layerOf(geometry, "fence chosen").addTo(shown);
-  if (isFirst) show(map, [layer]);
+  if (isFirst || !map.getBounds().intersects(L.featureGroup([layer]).getBounds())) show(map, [layer]);
   if (geometry.type === "Circle") return circleHandles(geometry);
   const rings = geometry.type === "Polygon" ? geometry.coordinates : geometry.coordinates.flat();
   const corners = rings.reduce((sum, ring) => sum + ring.length - 1, 0);
   if (corners > HANDLES_MOST) return tell(`It has ${corners} corners, too many to move by hand: change it as GeoJSON.`);
   for (const ring of rings) ringHandles(geometry, ring);
+  if (rings.flat().some(([longitude]) => longitude > 180)) return tell("It goes over the antimeridian: saving it cuts it there.");
   return tell("Drag a corner to move it, a small dot to add one. Press a corner twice to remove it.");
 }
 
@@ -70,8 +82,8 @@ function redraw(geometry) {
 }
 
 function move(geometry, ring, number, latlng) {
-  ring[number].splice(0, 2, ...positionOf(latlng)); // an altitude behind it stays
-  if (number === 0) ring[ring.length - 1].splice(0, 2, ...positionOf(latlng));
+  ring[number].splice(0, 2, ...cornerOf(latlng)); // an altitude behind it stays
+  if (number === 0) ring[ring.length - 1].splice(0, 2, ...cornerOf(latlng));
   redraw(geometry);
 }
 
@@ -179,7 +191,7 @@ map.on("click", ({ latlng }) => {
     end();
     return;
   }
-  const position = positionOf(latlng);
+  const position = cornerOf(latlng);
   if (String(corners.at(-1)) !== String(position)) corners.push(position); // a double press is one corner
   preview(latlng);
   offer();
