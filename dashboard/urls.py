@@ -7,6 +7,7 @@ from dashboard.views import (
     arrival,
     audit_log,
     confirm,
+    documentation,
     geofence_changes,
     geofences,
     home,
@@ -35,6 +36,7 @@ STAGED = sso_connection.STAGED
 
 urlpatterns = [
     path("", home.HomePage.as_view()),
+    path("documentation/<str:document>", documentation.DocumentationPage.as_view()),
     path("sign-in", sign_in.EmailPage.as_view()),
     path("sign-in/password", sign_in.PasswordPage.as_view()),
     path("sign-in/code", sign_in.CodePage.as_view()),

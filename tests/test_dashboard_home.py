@@ -1,9 +1,12 @@
 """The first page that somebody sees; and that the watch over every page notices what goes wrong."""
 
 import pytest
+from django.test import Client
 from playwright.sync_api import Page, Route
 
+from dashboard.views.documentation import DOCUMENTS
 from tests.support.dashboard_browser import DESKTOP, Viewport, at_each_width, axe, fits, journey, look_at
+from tests.support.dashboard_pages import HOST
 
 pytest_plugins = ["tests.support.dashboard_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,6 +25,12 @@ def test_whoever_just_started_is_told_where_to_begin(site: str, viewport: Viewpo
         look_at(page)
         assert page.get_by_role("button", name="Sign in").is_visible()
         assert page.get_by_text("make run").first.is_visible()
+        page.get_by_role("link", name="a first call for each way").click()
+        look_at(page)
+        assert page.get_by_text("## A first call for each way to sign in").is_visible()
+        page.go_back()
+        page.get_by_role("link", name="API reference").click()
+        page.wait_for_url("**/api/v1/docs")
 
     journey(site, viewport, steps)
 
@@ -81,3 +90,11 @@ UNREADABLE = "<html lang=en><title>x</title><p><font color=#ddd>pale</font><tabl
 def answer(route: Route, body: str) -> None:
     is_policed = "style=" in body
     route.fulfill(body=body, headers=POLICY if is_policed else {"Content-Type": "text/html"})
+
+
+def test_only_documents_are_shown_as_documentation():
+    client = Client(HTTP_HOST=HOST)
+
+    assert [client.get(f"/documentation/{name}").status_code for name in DOCUMENTS] == [200] * len(DOCUMENTS)
+    for name in ("README.md", "manage.py", "..", "%2e%2e%2fmanage.py"):
+        assert client.get(f"/documentation/{name}").status_code == 404, name

@@ -212,6 +212,9 @@ def test_the_first_run_shows_a_key_and_later_runs_keep_it_working(run: Run) -> N
     run.start()
     first = run.said()
     key = re.findall(r"sf_\w+", first)[0]
+    page = re.findall(r"http\S+", first)[0]
+    assert page == f"http://localhost:{run.port}/sign-in"
+    assert run.status("/sign-in", "") == 200
     assert f"http://127.0.0.1:{run.port}" in first
     assert re.search(r"Password  \S{12,}  \(shown this once\)", first)
     assert run.status("/api/v1/geofences", key) == 200

@@ -86,6 +86,7 @@ PAGES: dict[str, Answers] = {
     "/confirm/done": OWN,
     "/confirm/elsewhere": Answers(302, 404, 404),  # they have a password and nothing else
     "/confirm-email-change": followed("/confirm-email-change"),
+    "/documentation/<str:document>": FIRST,
     "/forgot-password": FIRST,
     "/forgot-password/sent": FIRST,
     "/geofences": OWN,
@@ -213,6 +214,7 @@ IDS: dict[str, Callable[[Actor], Any]] = {
     "user_id": a_member,
     "domain_id": a_domain,
     "provider": linked_provider,
+    "document": lambda actor: "readme",
     "slug": lambda actor: actor.workspace.slug,
 }
 

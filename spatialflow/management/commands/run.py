@@ -112,7 +112,8 @@ class Command(BaseCommand):
             )
         key = demo.api_key or "YOUR_API_KEY"
         self.say(
-            f"Sign in   POST {address()}/api/v1/auth/login with this email and password",
+            f"Sign in   {settings.PUBLIC_URL}/sign-in in a browser, with this email and password",
+            f"Or        POST {address()}/api/v1/auth/login with them, for programs",
             f"Try       curl -H 'X-API-KEY: {key}' {address()}/api/v1/geofences",
             f"Serving   {address()}  (Ctrl-C stops)",
         )
