@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views import View
 from rest_framework import serializers
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import APIException, MethodNotAllowed, ValidationError
 
 from accounts.models import Membership
 from accounts.permissions import HasScope
@@ -51,7 +51,7 @@ class Form:
 class Page(View):
     """A page for whoever is signed in. `scopes` says for each method what it takes, as in the API's views; a page
     that is for everybody sets `is_public`, one for what a stolen session must not be able to do `needs_fresh`, one
-    whose form does the same in every workspace `acts_anywhere`.
+    whose form does the same in every workspace `acts_anywhere`. `way_back` is where whoever is refused can go on.
 
     Answers: 302 to the sign-in for nobody, 403 with the reason without the scope, 429 beyond the plan's limit, 302 to
     /confirm and back where whoever is there has not proven lately who they are, 409 for a form of another workspace.
@@ -60,6 +60,7 @@ class Page(View):
     is_public: ClassVar[bool] = False
     needs_fresh: ClassVar[bool] = False
     acts_anywhere: ClassVar[bool] = False
+    way_back: ClassVar[tuple[str, str]] = ("/", "Go to the front page")
     scopes: ClassVar[dict[str, str]] = {}
     template: ClassVar[str] = ""
     title: ClassVar[str] = ""
@@ -85,11 +86,16 @@ class Page(View):
         except InvalidToken as refusal:  # the sign-in ended at this very moment
             return self.kept_private(refused(request, refusal)) if self.is_public else to_sign_in(request)
         except APIException as refusal:
-            return self.kept_private(refused(request, refusal))
+            return self.kept_private(refused(request, refusal, way_back=self.way_back))
 
     @staticmethod
     def kept_private(response: HttpResponseBase) -> HttpResponseBase:
         response.setdefault("Cache-Control", "no-store")
+        return response
+
+    def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = refused(request, MethodNotAllowed(request.method or ""))
+        response["Allow"] = ", ".join(self._allowed_methods())
         return response
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
@@ -123,7 +129,7 @@ class FormPage(Page):
             raise  # answered by another page, not in the form
         except APIException as refusal:
             if isinstance(refusal, self.done_already):
-                return refused(request, refusal, "This was done already")
+                return refused(request, refusal, "This was done already", self.way_back)
             form, status = form_of(request.POST, refusal, self.field_of)
             return with_headers(self.show(request, form, status, **kwargs), request, refusal)
 
@@ -200,7 +206,12 @@ def to_confirmation(request: HttpRequest) -> HttpResponse:
     return redirect(f"/confirm?{urlencode({**query, 'typed': 1})}", preserve_request=True)
 
 
-def refused(request: HttpRequest, refusal: APIException, title: str = "This is not possible") -> HttpResponse:
+def refused(
+    request: HttpRequest,
+    refusal: APIException,
+    title: str = "This is not possible",
+    way_back: tuple[str, str] = Page.way_back,
+) -> HttpResponse:
     """Return the page that says why something cannot be shown or done."""
     if isinstance(refusal, ValidationError):
         sentence, status = validation_response(refusal.detail).data["detail"], 422
@@ -208,7 +219,7 @@ def refused(request: HttpRequest, refusal: APIException, title: str = "This is n
         sentence, status = sentence_of(refusal), refusal.status_code
     title = "There is nothing here" if status == 404 else title
     frame = "dashboard/base.html" if getattr(request, "auth", None) else "dashboard/narrow.html"
-    context = {"title": title, "sentence": sentence, "status": status, "frame": frame}
+    context = {"title": title, "sentence": sentence, "status": status, "frame": frame, "way_back": way_back}
     response = render(request, "dashboard/refused.html", shell(request) | context, status=status)
     return with_headers(response, request, refusal)
 

@@ -28,6 +28,7 @@ from sso.models import IdentityProvider
 from sso.outbound import DocumentNotReadable, refuse_unreachable
 from sso.saml.certificates import describe, fingerprints
 from sso.saml_addresses import refuse_own_entity_id
+from sso.saml_meant import refuse_others
 from sso.saml_plan import refuse_other_plans
 from sso.saml_presets import PRESETS
 from sso.saml_requirement import set_required
@@ -294,13 +295,15 @@ def is_recovering(request: Request | None) -> bool:
     return request is not None and bool(request.auth.is_recovery)
 
 
-def delete(request: Request, state: str = State.SERVING) -> None:
+def delete(request: Request, state: str = State.SERVING, meant: str | None = None) -> None:
     """Delete a connection; with the serving one also the one that served before it. What they have signed in ends, and
-    their people sign in by what they have here. Raises `NotFound`, `SsoIsRequired`.
+    their people sign in by what they have here. Raises `NotFound`, `SsoIsRequired`, and what `refuse_others` raises of
+    the one that is `meant`.
     """
     with transaction.atomic():
         workspace = lock_own_workspace(request)
         provider = find_in(workspace.id, state)
+        refuse_others(workspace.id, state, meant)
         if state == State.SERVING and workspace.requires_sso:
             raise SsoIsRequired()
         states = [State.SERVING, State.FORMER] if state == State.SERVING else [state]

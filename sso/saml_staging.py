@@ -12,6 +12,7 @@ from spatialflow.errors import Conflict
 from sso.mail_saml import tell_owners
 from sso.models import IdentityProvider
 from sso.saml_config import SsoIsRequired, find_in, forget, is_recovering, lock_own_workspace, record_change
+from sso.saml_meant import refuse_others
 from sso.saml_plan import refuse_other_plans
 
 State = IdentityProvider.State
@@ -25,14 +26,17 @@ class StagedNotTested(Conflict):
     default_code = "connection_not_tested"
 
 
-def promote(request: Request) -> IdentityProvider:
+def promote(request: Request, meant: str | None = None) -> IdentityProvider:
     """Let the staged connection serve, and keep the one that served for a roll-back; what was kept before is deleted.
+    `meant` is the id of the one that is to serve, so that nothing happens twice.
 
-    Returns the connection that serves now. Raises `NotFound` where none is staged, `PlanRequired`, `StagedNotTested`.
+    Returns the connection that serves now. Raises `NotFound` where none is staged, `PlanRequired`, `StagedNotTested`,
+    and what `refuse_others` raises.
     """
     with transaction.atomic():
         workspace = lock_own_workspace(request)
         refuse_other_plans(workspace.plan)
+        refuse_others(workspace.id, State.STAGED, meant)
         staged = find_in(workspace.id, State.STAGED)
         if staged.tested_at is None:
             raise StagedNotTested()
@@ -42,16 +46,18 @@ def promote(request: Request) -> IdentityProvider:
         return _swap(request, replaced, staged, Action.SSO_SWAPPED)
 
 
-def roll_back(request: Request) -> IdentityProvider:
-    """Let the connection serve that served before, and keep the one that served in its place: to repeat this undoes it.
-    A staged one stays as it is.
+def roll_back(request: Request, meant: str | None = None) -> IdentityProvider:
+    """Let the connection serve that served before, and keep the one that served in its place: to repeat this undoes it,
+    unless the caller has `meant` one by its id. A staged one stays as it is.
 
     Returns the connection that serves now. Raises `NotFound` where none is kept, `PlanRequired`, and where the former
-    one was never seen to work or is switched off while single sign-on is required, `SsoIsRequired`.
+    one was never seen to work or is switched off while single sign-on is required, `SsoIsRequired`; and what
+    `refuse_others` raises.
     """
     with transaction.atomic():
         workspace = lock_own_workspace(request)
         refuse_other_plans(workspace.plan)
+        refuse_others(workspace.id, State.FORMER, meant)
         former = find_in(workspace.id, State.FORMER)
         replaced = IdentityProvider.objects.for_workspace(workspace.id).filter(state=State.SERVING).first()
         is_known_to_work = former.is_enabled and (former.tested_at is not None or is_recovering(request))

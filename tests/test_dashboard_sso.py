@@ -14,7 +14,7 @@ from sso.saml_presets import PRESETS
 from tests.support.cast import Actor
 from tests.support.dns_server import DnsServer
 from tests.support.mails import delivered
-from tests.support.pages import age_session, signed_in
+from tests.support.pages import age_session, fill_in, signed_in
 from tests.support.saml_idp import certificate, fingerprint
 from tests.support.saml_setup import ENTITY, SSO_URL, entity
 from tests.support.sso_history import a_domain, an_attempt, connected
@@ -172,7 +172,7 @@ def test_it_is_switched_on_required_and_lifted_again(owner: Client, alice: Actor
     assert acme.requires_sso and acme.refuses_keys_under_sso
     assert "Required" in text_of(owner.get(PLACE))
     for leaf in ("disable", "delete"):
-        assert "stop requiring SSO first" in text_of(owner.post(f"{PLACE}/{leaf}"), 409)
+        assert "stop requiring SSO first" in text_of(fill_in(owner, f"{PLACE}/{leaf}"), 409)
     owner.post(f"{PLACE}/lift")
     assert not Workspace.objects.get().requires_sso
 
@@ -190,20 +190,20 @@ def test_what_is_not_tested_is_not_required(owner: Client, alice: Actor):
 def test_a_staged_connection_is_promoted_rolled_back_and_discarded(owner: Client, alice: Actor):
     connected(alice)
     names = {provider.state: provider.entity_id for provider in IdentityProvider.objects.all()}
-    assert "Test it first" in text_of(owner.post(f"{PLACE}/staged/promote"), 409)
+    assert "Test it first" in text_of(fill_in(owner, f"{PLACE}/staged/promote"), 409)
     IdentityProvider.objects.filter(state=State.STAGED).update(tested_at=serving().tested_at)
 
-    owner.post(f"{PLACE}/staged/promote")
+    fill_in(owner, f"{PLACE}/staged/promote")
     assert serving().entity_id == names["staged"]
-    owner.post(f"{PLACE}/roll-back")
+    fill_in(owner, f"{PLACE}/roll-back")
     assert serving().entity_id == names["serving"]
 
     assert owner.post(f"{PLACE}/staged/metadata", {"xml": entity()})["Location"] == f"{PLACE}/staged"
     staged = IdentityProvider.objects.get(state=State.STAGED)
     assert (staged.entity_id, staged.preset) == (ENTITY, serving().preset)
-    owner.post(f"{PLACE}/staged/discard")
+    fill_in(owner, f"{PLACE}/staged/discard")
     assert not IdentityProvider.objects.filter(state=State.STAGED).exists()
-    owner.post(f"{PLACE}/delete")
+    fill_in(owner, f"{PLACE}/delete")
     assert not IdentityProvider.objects.exists()
 
 

@@ -4,12 +4,15 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from django.db.models import Value
+from django.db.models.functions import Concat
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import Membership
 from sso.models import IdentityProvider
 from tests.support.cast import Actor
-from tests.support.pages import signed_in
+from tests.support.pages import hidden_fields, signed_in
 from tests.support.race import waiting_behind
 from tests.support.saml_idp import certificate, fingerprint
 from tests.support.sso_history import connected
@@ -79,3 +82,39 @@ def test_certificates_are_bounded_and_the_last_one_stays(owner: Client):
 
     assert full.status_code == 422 and b"at most 10 certificates" in full.content
     assert len(serving().certificates) == 10
+
+
+@pytest.mark.parametrize(("leaf", "state"), [("/staged/promote", "staged"), ("/roll-back", "former")])
+def test_a_swap_happens_once_however_often_it_is_sent(owner: Client, leaf: str, state: str):
+    IdentityProvider.objects.update(tested_at=timezone.now())
+    wanted = IdentityProvider.objects.get(state=state).id
+    form = hidden_fields(owner.get(f"{PLACE}{leaf}"))
+
+    first, again = (owner.post(f"{PLACE}{leaf}", form) for _ in range(2))
+
+    assert first.status_code == 302 and again.status_code == 409 and serving().id == wanted
+    text = again.content.decode()
+    assert "This was done already" in text and f'href="{PLACE}">Go to Single sign-on' in text
+
+
+@pytest.mark.parametrize("leaf", ["/staged/promote", "/staged/discard", "/roll-back", "/delete"])
+def test_a_decision_is_about_the_connection_that_was_shown(owner: Client, leaf: str):
+    form = hidden_fields(owner.get(f"{PLACE}{leaf}"))
+    before = dict(IdentityProvider.objects.values_list("id", "state"))
+    others = {"serving": "former", "former": "staged", "staged": "serving"}
+    IdentityProvider.objects.update(tested_at=timezone.now(), state=Concat(Value("x"), "state"))
+    for identifier, state in before.items():
+        IdentityProvider.objects.filter(id=identifier).update(state=others[state])
+    now = dict(IdentityProvider.objects.values_list("id", "state"))
+
+    for sent in (form, {**form, "connection": ""}):
+        assert owner.post(f"{PLACE}{leaf}", sent).status_code == 409
+    assert dict(IdentityProvider.objects.values_list("id", "state")) == now
+
+
+def test_a_swap_in_a_tab_that_has_lost_its_connection_leads_back(owner: Client):
+    IdentityProvider.objects.filter(state="staged").delete()
+
+    answer = owner.get(f"{PLACE}/staged/promote")
+
+    assert answer.status_code == 404 and f'href="{PLACE}">Go to Single sign-on' in answer.content.decode()

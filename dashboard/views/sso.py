@@ -30,6 +30,7 @@ class SsoPage(FormPage):
     """Base of the pages about single sign-on: for owners, and changes want a fresh proof of who is there."""
 
     scopes = {"GET": SSO_MANAGE, "POST": SSO_MANAGE}
+    way_back = (PLACE, "Go to Single sign-on")
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         session.require_fresh(request)

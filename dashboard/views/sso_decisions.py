@@ -16,16 +16,20 @@ from dashboard.views.sso import PLACE, SsoPage
 from spatialflow.errors import NotFound
 from sso import saml_config, saml_staging
 from sso.models import IdentityProvider
+from sso.saml_meant import ServesAlready
 
 State = IdentityProvider.State
 
 
 class DecisionPage(SsoPage):
-    """Base of the pages that ask. `state` is the connection that has to be there."""
+    """Base of the pages that ask. `state` is the connection that has to be there. The form names it, so that what is
+    sent twice, or from a page that is not true any more, does not happen to another one.
+    """
 
     state: ClassVar[str] = State.SERVING
     done: ClassVar[str] = ""
     goes_to: ClassVar[str] = PLACE
+    done_already = (ServesAlready,)
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
         standing = standing_of(request.auth)
@@ -35,11 +39,11 @@ class DecisionPage(SsoPage):
         return {"standing": standing, "provider": provider}
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        self.decide(request)
+        self.decide(request, request.POST.get("connection", ""))
         messages.success(request, self.done)
         return redirect(self.goes_to)
 
-    def decide(self, request: HttpRequest) -> None:
+    def decide(self, request: HttpRequest, meant: str) -> None:
         raise NotImplementedError
 
 
@@ -48,7 +52,7 @@ class EnablePage(DecisionPage):
     title = "Switch the connection on"
     done = "The connection is switched on. People of your domains can sign in by it."
 
-    def decide(self, request: HttpRequest) -> None:
+    def decide(self, request: HttpRequest, meant: str) -> None:
         saml_config.patch(request, {"is_enabled": True})
 
 
@@ -57,7 +61,7 @@ class DisablePage(DecisionPage):
     title = "Switch the connection off"
     done = "The connection is switched off. Nobody signs in by it from now on, and who had is signed out."
 
-    def decide(self, request: HttpRequest) -> None:
+    def decide(self, request: HttpRequest, meant: str) -> None:
         saml_config.patch(request, {"is_enabled": False})
 
 
@@ -86,7 +90,7 @@ class LiftPage(DecisionPage):
     title = "Stop requiring single sign-on"
     done = "Single sign-on is not required any more: passwords, Google and Apple work again."
 
-    def decide(self, request: HttpRequest) -> None:
+    def decide(self, request: HttpRequest, meant: str) -> None:
         saml_config.patch(request, {"is_required": False})
 
 
@@ -95,8 +99,8 @@ class DeletePage(DecisionPage):
     title = "Delete the connection"
     done = "The connection is deleted. People sign in with what they have here."
 
-    def decide(self, request: HttpRequest) -> None:
-        saml_config.delete(request)
+    def decide(self, request: HttpRequest, meant: str) -> None:
+        saml_config.delete(request, meant=meant)
 
 
 class StagedPage(Page):
@@ -118,8 +122,8 @@ class PromotePage(DecisionPage):
     title = "Let the second connection serve"
     done = "The second connection serves now. The former one is kept, so you can roll back."
 
-    def decide(self, request: HttpRequest) -> None:
-        saml_staging.promote(request)
+    def decide(self, request: HttpRequest, meant: str) -> None:
+        saml_staging.promote(request, meant)
 
 
 class DiscardPage(DecisionPage):
@@ -128,8 +132,8 @@ class DiscardPage(DecisionPage):
     title = "Discard the second connection"
     done = "The second connection is discarded. What serves goes on as it was."
 
-    def decide(self, request: HttpRequest) -> None:
-        saml_config.delete(request, State.STAGED)
+    def decide(self, request: HttpRequest, meant: str) -> None:
+        saml_config.delete(request, State.STAGED, meant)
 
 
 class RollBackPage(DecisionPage):
@@ -138,5 +142,5 @@ class RollBackPage(DecisionPage):
     title = "Roll back to the former connection"
     done = "The former connection serves again. The other one is kept in its place."
 
-    def decide(self, request: HttpRequest) -> None:
-        saml_staging.roll_back(request)
+    def decide(self, request: HttpRequest, meant: str) -> None:
+        saml_staging.roll_back(request, meant)
