@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from lxml import html
 
 from geofences.models import Geofence
 from geofences.writes import update_geofence
@@ -142,6 +143,14 @@ def test_an_unknown_kind_of_shape_is_refused(page: Client, fence: Geofence):
 
     assert refused.status_code == 422 and "Choose how the shape is given" in refused.content.decode()
     assert Geofence.objects.get().geometry == POLYGON
+
+
+def test_no_field_of_a_shape_is_called_optional(page: Client):
+    labels = html.document_fromstring(page.get(f"{PLACE}/new").content.decode()).xpath("//label")
+    said = {label.get("for"): label.text_content().strip() for label in labels}
+
+    assert said["id_geometry"] == "GeoJSON" and said["id_circle_radius"] == "Radius in metres"
+    assert said["id_description"] == "Description (optional)"
 
 
 @pytest.mark.parametrize("act", ["archive", "unarchive"])

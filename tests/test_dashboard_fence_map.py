@@ -100,3 +100,17 @@ def test_a_fence_is_drawn_over_the_antimeridian(site: str, alice: Actor):
     journey(site, DESKTOP, steps)
     west, _, east, _ = shapely.geometry.shape(Geofence.objects.get().geometry).bounds
     assert (west, east) == (-180, 180)
+
+
+def test_a_zoom_button_at_its_end_is_dark_in_the_dark(site: str, alice: Actor):
+    store_fence(alice, "Depot", POLYGON)
+
+    def steps(page: Page) -> None:
+        sign_in(page, alice.user.email)
+        page.goto(PLACE)
+        page.evaluate("map.setZoom(map.getMaxZoom(), { animate: false })")
+        ended = page.locator(".leaflet-control-zoom-in.leaflet-disabled")
+        ground = page.locator("#map").evaluate("(map) => getComputedStyle(map).backgroundColor")
+        expect(ended).to_have_css("background-color", ground)
+
+    journey(site, DESKTOP, steps, color_scheme="dark")
