@@ -30,9 +30,9 @@ SENTENCES = {
         "This invitation is for another address than the one that the provider tells. Sign in there with the invited "
         "address, or use a password."
     ),
-    "invitation_used": "This invitation was used already. Ask for a new one.",
-    "invitation_revoked": "This invitation was withdrawn. Ask for a new one.",
-    "invitation_expired": "This invitation has expired. Ask for a new one.",
+    "invitation_used": "This invitation was used already. Ask whoever invited you for a new one.",
+    "invitation_revoked": "This invitation was withdrawn. Ask whoever invited you for a new one.",
+    "invitation_expired": "This invitation has expired. Ask whoever invited you for a new one.",
     "signup_closed": "You have no account here, and only who is invited gets one. Ask a workspace owner.",
     "not_found": "The workspace of this invitation cannot be entered. Ask whoever invited you.",
     "no_workspace": "Every workspace of your account is suspended. Ask the operator of this service.",

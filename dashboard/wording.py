@@ -46,6 +46,8 @@ SENTENCES = {
         "Setting up was begun already, and the secret shown that once. Enter a code of it, or begin again under "
         "Security."
     ),
+    "provider_not_configured": "This way to sign in is not offered here. Choose another one.",
+    "method_not_allowed": "What was sent to this page is nothing that it takes. Nothing has changed.",
     "not_found": "There is nothing here any more, or it never was yours.",
 }
 

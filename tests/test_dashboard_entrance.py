@@ -272,7 +272,7 @@ def test_who_tries_a_password_all_the_same_is_led_there_before_it_is_looked_at(a
         assert (answer.status_code, answer["Location"]) == (302, "/sign-in/sso/acme")
 
     page = browser.get("/sign-in/sso/acme")
-    assert b"requires single sign-on" in page.content and "Refresh" not in page
+    assert b"require single sign-on" in page.content and "Refresh" not in page
     assert AuditEvent.objects.count() == failed
 
 
