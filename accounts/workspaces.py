@@ -147,7 +147,7 @@ def delete(request: Request, slug: str) -> None:
     lock_caller(request, WORKSPACE_OWN)
     workspace = request.auth.get_workspace()
     if slug != workspace.slug:
-        raise ValidationError({"slug": ["Send the slug of the workspace that you are in to confirm its deletion."]})
+        raise ValidationError({"slug": ["This is not the slug (short name) of the workspace that you are in."]})
     others = workspace.memberships.exclude(user_id=request.auth.user_id)
     for user_id in others.values_list("user_id", flat=True):
         enqueue("workspace_deleted", user_id=str(user_id), workspace_name=workspace.name)

@@ -51,7 +51,18 @@ class Standing:
 
     @property
     def name(self) -> str:
-        return display_name(self.serving) if self.serving else ""
+        """What the serving connection leads to; a provider of no known product is not called after the workspace."""
+        is_product = self.serving is not None and self.serving.preset != IdentityProvider.Preset.CUSTOM
+        return display_name(self.serving) if self.serving and is_product else "your identity provider"
+
+    @property
+    def summary(self) -> str:
+        """Who signs in by it at this moment, in one sentence."""
+        if self.workspace.requires_sso:
+            return "People of your domains sign in by it and by nothing else."
+        if self.is_on:
+            return "People of your domains can sign in by it."
+        return "Nobody does before you have switched it on; test it first."
 
 
 def standing_of(principal: Principal) -> Standing:
@@ -71,7 +82,11 @@ def steps_of(standing: Standing) -> list[Step]:
 
 def _connecting(standing: Standing) -> list[Step]:
     serving, proven = standing.serving, standing.proven
-    named = f"{standing.name} is connected." if serving else "Okta, Entra ID, OneLogin, Google Workspace or another."
+    named = (
+        f"{standing.name[0].upper()}{standing.name[1:]} is connected."
+        if serving
+        else "Okta, Entra ID, OneLogin, Google Workspace or another."
+    )
     return [
         Step(
             "Tell your identity provider about this service",

@@ -84,11 +84,11 @@ def canonical_domain(text: str) -> str:
     except InvalidAddress:
         domain = ""
     if not DOMAIN.fullmatch(domain):
-        raise ValidationError({"domain": ["Send what stands behind the @ of your addresses, such as example.com."]})
+        raise ValidationError({"domain": ["Enter what stands behind the @ of your addresses, such as example.com."]})
     if len(domain) > MAX_LENGTH:
         raise ValidationError({"domain": [f"A domain that can be proven has at most {MAX_LENGTH} characters."]})
     if domain in PUBLIC_MAIL or PUBLIC_SUFFIXES.is_public(domain):
-        raise ValidationError({"domain": ["Anybody gets an address there. Send a domain of your own."]})
+        raise ValidationError({"domain": ["Anybody gets an address there. Enter a domain of your own."]})
     return domain
 
 

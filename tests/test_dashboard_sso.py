@@ -132,7 +132,7 @@ def test_a_domain_is_claimed_checked_and_proven(owner: Client, dns: DnsServer):
 def test_a_domain_of_everybody_is_refused_next_to_the_field(owner: Client):
     page = text_of(owner.post(f"{PLACE}/domains", {"domain": "gmail.com"}), 422)
 
-    assert "Send a domain of your own." in page and 'id="id_domain-errors"' in page
+    assert "Enter a domain of your own." in page and 'id="id_domain-errors"' in page
 
 
 def test_the_main_domain_can_be_another_one(owner: Client, alice: Actor):

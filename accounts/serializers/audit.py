@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django.utils.dateparse import parse_date
 from rest_framework import serializers
@@ -15,6 +15,10 @@ FILTERS = [field.name for field in fields(Filters)]
 
 class DayOrMomentField(serializers.DateTimeField):
     """An ISO 8601 moment, or a day in UTC: its beginning, or with `ends` the beginning of the next."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        "invalid": "Choose a day, such as 2025-01-31, or a moment, such as 2025-01-31T09:00:00Z."
+    }
 
     def __init__(self, *, ends: bool = False, **kwargs: Any) -> None:
         self.ends = ends

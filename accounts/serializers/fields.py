@@ -25,4 +25,4 @@ class EmailAddressField(serializers.CharField):
 def refuse_unknown_timezone(name: str) -> None:
     """Raise the 422 for anything but the name of a time zone in the IANA database."""
     if name not in available_timezones():
-        raise serializers.ValidationError("Send the name of a time zone, for instance Europe/Zurich or UTC.")
+        raise serializers.ValidationError("Enter the name of a time zone, for instance Europe/Zurich or UTC.")

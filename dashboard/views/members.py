@@ -72,6 +72,15 @@ class MemberPage(FormPage):
         return redirect(PLACE)
 
 
+def is_self(request: HttpRequest, user_id: str) -> bool:
+    return user_id.lower() == str(request.auth.user_id)
+
+
+def to_leave() -> HttpResponse:
+    """Lead whoever would remove themselves to the page that says what ends then, and that ends this sign-in as well."""
+    return redirect(f"{PLACE}/leave")
+
+
 class RemoveMemberPage(FormPage):
     """Ask whether, and end somebody's membership."""
 
@@ -79,11 +88,16 @@ class RemoveMemberPage(FormPage):
     needs_fresh = True
     template = "dashboard/members/remove.html"
 
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return to_leave() if is_self(request, kwargs["user_id"]) else super().get(request, *args, **kwargs)
+
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
         member = members.get_member(request.auth, kwargs["user_id"])
         return {"member": member, "title": f"Remove {member.user.name or member.user.email}"}
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        if is_self(request, kwargs["user_id"]):
+            return to_leave()
         member = members.get_member(request.auth, kwargs["user_id"])
         members.remove(request, kwargs["user_id"])
         messages.success(request, f"{member.user.name or member.user.email} is removed from the workspace.")

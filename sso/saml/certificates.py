@@ -56,10 +56,10 @@ def read_pem(text: str) -> list[str]:
     blocks = BLOCK.findall(text)
     if not blocks or BLOCK.sub("", text).strip():
         raise UnusableCertificate(
-            "Send X.509 certificates in PEM: each from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----."
+            "Enter X.509 certificates in PEM: each from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----."
         )
     if len(blocks) > MAX_CERTIFICATES:
-        raise UnusableCertificate(f"Send at most {MAX_CERTIFICATES} certificates.")
+        raise UnusableCertificate(f"Enter at most {MAX_CERTIFICATES} certificates.")
     return unique([read_base64(block) for block in blocks])
 
 
