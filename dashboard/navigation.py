@@ -27,12 +27,12 @@ class Place:
 
 
 PLACES = [
-    Place("/settings/api-keys", "API Keys", "key", API_KEYS_READ, "Workspace"),
-    Place("/geofences", "Geofences", "map", "geofences:read", "Workspace"),
-    Place("/settings/members", "Members", "people", MEMBERS_READ, "Workspace"),
-    Place("/settings/sso", "Single sign-on", "link", SSO_MANAGE, "Workspace"),
-    Place("/settings/audit-log", "Audit log", "list", AUDIT_READ, "Workspace"),
-    Place("/settings/workspace", "Settings", "building", WORKSPACE_READ, "Workspace"),
+    Place("/settings/api-keys", "API Keys", "key", API_KEYS_READ, "Settings"),
+    Place("/settings/members", "Members", "people", MEMBERS_READ, "Settings"),
+    Place("/settings/sso", "Single sign-on", "link", SSO_MANAGE, "Settings"),
+    Place("/settings/audit-log", "Audit log", "list", AUDIT_READ, "Settings"),
+    Place("/settings/workspace", "Workspace", "building", WORKSPACE_READ, "Settings"),
+    Place("/geofences", "Geofences", "map", "geofences:read", "Resources"),
     Place("/settings/sign-ins", "Sign-ins", "devices", ACCOUNT_READ, "You"),
     Place("/settings/security", "Security", "shield", ACCOUNT_READ, "You"),
     Place("/settings/profile", "Profile", "person", ACCOUNT_OWN, "You"),

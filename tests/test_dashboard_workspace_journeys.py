@@ -114,7 +114,7 @@ def test_many_invitations_are_sent_again_with_progress(site: str, alice: Actor, 
 def test_an_owner_decides_security_and_ends_the_workspace(site: str, viewport: Viewport, alice: Actor):
     def steps(page: Page) -> None:
         sign_in(page, alice.user.email)
-        go_to(page, "Settings")
+        go_to(page, "Workspace")
         page.get_by_label("Name").fill("Acme Harbour")
         press(page, "Save")
         expect(page.get_by_text("The workspace is saved.")).to_be_visible()
