@@ -79,6 +79,28 @@ def read_seen(form: QueryDict) -> dict[str, Any]:
     return {name: seen[name] for name in EDITED if name in seen} if isinstance(seen, dict) else {}
 
 
+def seen_again(form: QueryDict, key: ApiKey) -> str:
+    """Return what the form carries after a conflict: of what its person changed how it is now, so that saving again
+    decides; of the rest how they saw it, so that it stays as somebody else has made it.
+    """
+    seen, shown_then, now = read_seen(form), ApiKey(), json.loads(seen_of(key))
+    for name, value in seen.items():
+        setattr(shown_then, name, value)
+    untouched = {
+        name
+        for name, field in zip(EDITED, values_of(key), strict=True)
+        if name in seen and sorted(form.getlist(field)) == _typed(values_of(shown_then)[field])
+    }
+    return json.dumps({name: seen[name] if name in untouched else now[name] for name in EDITED})
+
+
+def _typed(value: Any) -> list[str]:
+    """Return how a browser sends back a field that holds this, sorted."""
+    if isinstance(value, bool):
+        return ["true"] if value else []
+    return sorted(value) if isinstance(value, list) else [str(value)]
+
+
 def permission_groups(principal: Principal, form: Form) -> dict[str, list[dict[str, Any]]]:
     """Return the scopes that a key can carry, by resource: what each allows, whether it is ticked, and whether the
     caller's role holds it.

@@ -71,6 +71,18 @@ def test_who_changes_the_same_is_told_and_decides(page: Client, key: ApiKey, mea
     assert ApiKey.objects.values().get() != before
 
 
+def test_saving_again_after_a_conflict_writes_over_nothing_else(page: Client, key: ApiKey):
+    old_tab = drawn(page, key)
+    ApiKey.objects.update(name="Theirs", scopes=["geofences:read"], hourly_limit=50)
+
+    refused = page.post(f"{PLACE}/{key.id}/edit", {**old_tab, "name": "Mine"})
+    answer = page.post(f"{PLACE}/{key.id}/edit", {**old_tab, "name": "Mine", **hidden_fields(refused)})
+
+    kept = ApiKey.objects.get()
+    assert (refused.status_code, answer.status_code) == (409, 302)
+    assert (kept.name, kept.scopes, kept.hourly_limit) == ("Mine", ["geofences:read"], 50)
+
+
 def test_the_same_change_twice_is_no_conflict(page: Client, key: ApiKey):
     old_tab = drawn(page, key)
     ApiKey.objects.update(name="Both of us")

@@ -26,6 +26,7 @@ from dashboard.key_forms import (
     new_key_body,
     permission_groups,
     read_seen,
+    seen_again,
     seen_of,
     update_body,
     values_of,
@@ -160,8 +161,12 @@ class EditKeyPage(FormPage):
     def show(self, request: HttpRequest, form: Form | None = None, status: int = 200, **kwargs: Any) -> HttpResponse:
         key = lifecycle.get_own_key(request.auth, kwargs["key_id"])
         form = form or Form(values_of(key))
-        is_kept = request.method == "POST" and status != lifecycle.KeyEdited.status_code
-        seen = request.POST.get("seen", "") if is_kept else seen_of(key)
+        if request.method != "POST":
+            seen = seen_of(key)
+        elif status == lifecycle.KeyEdited.status_code:
+            seen = seen_again(request.POST, key)
+        else:
+            seen = request.POST.get("seen", "")
         return super().show(request, form, status, key=key, seen=seen, groups=permission_groups(request.auth, form))
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:

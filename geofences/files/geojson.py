@@ -26,6 +26,8 @@ def read(stream: BoundedStream) -> Iterator[Feature]:
     except ijson.JSONError as error:
         reason = str(error.args[0]).partition("\n")[0] if error.args else ""
         raise MalformedFile(f"The file is not valid JSON in UTF-8, near byte {stream.position}: {reason}") from None
+    except UnicodeError:
+        raise MalformedFile(f"The file holds half a surrogate pair, near byte {stream.position}.") from None
 
 
 def _items(events: Iterator[tuple[str, Any]]) -> Iterator[Any]:
