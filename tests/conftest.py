@@ -1,5 +1,6 @@
 """What every test may use: the cast, an anonymous client, and counters that begin empty."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +23,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if marker or fixtures & {"db", "transactional_db"}:
             transaction = "transactional_db" in fixtures or bool(marker and marker.kwargs.get("transaction"))
             item.add_marker(pytest.mark.django_db(transaction=transaction, databases="__all__"), append=False)
+
+
+class StandingClock:
+    """The time of this process, which stands still unless a test moves it: no window ends in the middle of one."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+
+@pytest.fixture
+def standing_clock(monkeypatch: pytest.MonkeyPatch) -> StandingClock:
+    clock = StandingClock()
+    monkeypatch.setattr(time, "time", lambda: clock.now)
+    return clock
 
 
 @pytest.fixture

@@ -111,6 +111,7 @@ def test_the_limits_are_those_of_the_api(alice: Actor, anyone):
     assert not is_signed_in(browser)
 
 
+@pytest.mark.usefixtures("standing_clock")
 def test_asking_for_the_way_is_limited_as_in_the_api(db: None):
     browser = visitor()
     for _ in range(int(DETECT_BY_ADDRESS.rate.split("/")[0])):

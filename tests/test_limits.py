@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from accounts.models import CredentialUsage, Workspace
 from apikeys.models import ApiKey
 from spatialflow.throttling import Limit
+from tests.conftest import StandingClock
 from tests.support.cast import PASSWORD, Actor
 from tests.support.launch import Server, Valkey
 from tests.support.race import at_once, call
@@ -26,18 +27,9 @@ both_stores = pytest.mark.parametrize("store", ["server", "redis_server"])
 real = pytest.mark.django_db(transaction=True)
 
 
-class Clock:
-    """The time of this process, which stands still unless a test moves it: no window ends in the middle of one."""
-
-    def __init__(self) -> None:
-        self.now = time.time()
-
-
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    standing = Clock()
-    monkeypatch.setattr(time, "time", lambda: standing.now)
-    return standing
+def clock(standing_clock: StandingClock) -> StandingClock:
+    return standing_clock
 
 
 def wait_for_room(*identities: str, seconds: int = 12) -> None:
