@@ -55,9 +55,7 @@ class WorkspacePatchSerializer(serializers.Serializer):
     of the SDK's model are left out.
     """
 
-    name = serializers.CharField(
-        max_length=255, required=False, allow_null=True, validators=NAME_RULES
-    )
+    name = serializers.CharField(max_length=255, required=False, allow_null=True, validators=NAME_RULES)
     logo_url = WebAddressField(required=False)
     website = WebAddressField(required=False)
     billing_email = serializers.EmailField(max_length=254, required=False, allow_null=True, allow_blank=True)
