@@ -1,6 +1,5 @@
 """The forms about API keys: what a browser sends, as the body that the API takes."""
 
-import json
 from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
@@ -14,7 +13,14 @@ from accounts.scopes import DEFAULT_KEY_SCOPES, KEY_SCOPES, ROLE_SCOPES, with_im
 from apikeys.models import ApiKey
 from dashboard.pages import Form
 
-EDITED = ("name", "description", "scopes", "is_read_only", "hourly_limit")
+# What can be changed of a key, and what that is called in its form and in the API.
+FIELDS = {
+    "name": "name",
+    "description": "description",
+    "scopes": "permissions",
+    "is_read_only": "read_only",
+    "hourly_limit": "rate_limit_per_hour",
+}
 EXPIRIES = [("30", "In 30 days"), ("90", "In 90 days"), ("365", "In a year"), ("never", "Never"), ("date", "On a date")]
 NEW_KEY: dict[str, Any] = {"permissions": list(DEFAULT_KEY_SCOPES), "expires_in": "90"}
 
@@ -65,40 +71,9 @@ def values_of(key: ApiKey) -> dict[str, Any]:
     }
 
 
-def seen_of(key: ApiKey) -> str:
-    """Return what a form carries unseen of the key as it was drawn, so that only what its person changed is changed."""
-    return json.dumps({name: getattr(key, name) for name in EDITED})
-
-
-def read_seen(form: QueryDict) -> dict[str, Any]:
-    """Return the key as the person saw it; nothing where the form does not say."""
-    try:
-        seen = json.loads(form.get("seen", ""))
-    except ValueError:
-        return {}
-    return {name: seen[name] for name in EDITED if name in seen} if isinstance(seen, dict) else {}
-
-
-def seen_again(form: QueryDict, key: ApiKey) -> str:
-    """Return what the form carries after a conflict: of what its person changed how it is now, so that saving again
-    decides; of the rest how they saw it, so that it stays as somebody else has made it.
-    """
-    seen, shown_then, now = read_seen(form), ApiKey(), json.loads(seen_of(key))
-    for name, value in seen.items():
-        setattr(shown_then, name, value)
-    untouched = {
-        name
-        for name, field in zip(EDITED, values_of(key), strict=True)
-        if name in seen and sorted(form.getlist(field)) == _typed(values_of(shown_then)[field])
-    }
-    return json.dumps({name: seen[name] if name in untouched else now[name] for name in EDITED})
-
-
-def _typed(value: Any) -> list[str]:
-    """Return how a browser sends back a field that holds this, sorted."""
-    if isinstance(value, bool):
-        return ["true"] if value else []
-    return sorted(value) if isinstance(value, list) else [str(value)]
+def held_by(key: ApiKey) -> dict[str, Any]:
+    """Return what can be changed of a key, as it is: what a form shows and carries unseen (dashboard/seen.py)."""
+    return {name: getattr(key, name) for name in FIELDS}
 
 
 def permission_groups(principal: Principal, form: Form) -> dict[str, list[dict[str, Any]]]:

@@ -17,7 +17,7 @@ from dashboard.session import FRESH_FOR
 from dashboard.views.api_keys import get_key
 from spatialflow.errors import NotFound
 from tests.support.cast import Actor
-from tests.support.pages import age_session, fill_in, signed_in
+from tests.support.pages import age_session, fill_in, hidden_fields, signed_in
 from tests.support.urls import EXAMPLE_ID
 
 PLACE = "/settings/api-keys"
@@ -161,9 +161,10 @@ def test_a_role_gives_no_key_what_it_does_not_hold(carol: Actor):
 
 
 def test_without_a_verified_address_there_is_no_key(page: Client):
+    drawn_before = hidden_fields(page.get(f"{PLACE}/new"))
     User.objects.update(email_verified_at=None)
 
-    answer = fill_in(page, f"{PLACE}/new", NEW)
+    answer = page.post(f"{PLACE}/new", drawn_before | NEW)
 
     assert answer.status_code == 403 and b"Verify your email address" in answer.content
     assert not ApiKey.objects.exists()

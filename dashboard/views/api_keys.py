@@ -2,6 +2,7 @@
 key_decisions.py.
 """
 
+import json
 from typing import Any
 
 from django.conf import settings
@@ -21,18 +22,18 @@ from dashboard import session
 from dashboard.charts import by_day, by_hour
 from dashboard.key_forms import (
     EXPIRIES,
+    FIELDS,
     NEW_KEY,
     explained,
+    held_by,
     new_key_body,
     permission_groups,
-    read_seen,
-    seen_again,
-    seen_of,
     update_body,
     values_of,
 )
 from dashboard.once import new_once, read_once
 from dashboard.pages import Form, FormPage, Page, validated
+from dashboard.seen import read_seen, seen_field
 
 PLACE = "/settings/api-keys"
 USAGE_DAYS = 30
@@ -161,12 +162,7 @@ class EditKeyPage(FormPage):
     def show(self, request: HttpRequest, form: Form | None = None, status: int = 200, **kwargs: Any) -> HttpResponse:
         key = lifecycle.get_own_key(request.auth, kwargs["key_id"])
         form = form or Form(values_of(key))
-        if request.method != "POST":
-            seen = seen_of(key)
-        elif status == lifecycle.KeyEdited.status_code:
-            seen = seen_again(request.POST, key)
-        else:
-            seen = request.POST.get("seen", "")
+        seen = seen_field(request, form, status, held_by(key), FIELDS)
         return super().show(request, form, status, key=key, seen=seen, groups=permission_groups(request.auth, form))
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
@@ -178,7 +174,8 @@ class EditKeyPage(FormPage):
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         key = lifecycle.get_own_key(request.auth, kwargs["key_id"])
-        return change(request, key, update_body(request.POST, key), "Your changes are saved.", read_seen(request.POST))
+        seen = read_seen(request.POST, held_by(key))
+        return change(request, key, update_body(request.POST, key), "Your changes are saved.", seen)
 
 
 class NarrowKeyPage(FormPage):
@@ -194,7 +191,7 @@ class NarrowKeyPage(FormPage):
         return {
             "key": key,
             "watched_days": (timezone.now() - usage.watched_since).days,
-            "seen": seen_of(key),
+            "seen": json.dumps(held_by(key)),
             "removable": explained(usage.scopes_unused),
             "suggested": None if usage.suggested_scopes is None else explained(usage.suggested_scopes),
         }
@@ -203,7 +200,7 @@ class NarrowKeyPage(FormPage):
         key = lifecycle.get_own_key(request.auth, kwargs["key_id"])
         body = {"permissions": request.POST.getlist("permissions")}
         done = "The key now has only the permissions that it has used."
-        return change(request, key, body, done, read_seen(request.POST))
+        return change(request, key, body, done, read_seen(request.POST, held_by(key)))
 
 
 def change(
