@@ -10,7 +10,8 @@ from tests.support.launch import Server
 from tests.support.race import at_once, call
 
 END_ALL_OTHERS = """
-SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+-- Returns when they are gone, not when they are told to go.
+SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'idle'
 """
 
