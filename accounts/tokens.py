@@ -2,17 +2,14 @@
 
 simplejwt signs and checks; what it leaves open is closed here. Rotation is ours, on `SignIn`, because simplejwt's
 lets two concurrent refreshes of one token both succeed. Access and refresh tokens are signed with different keys
-derived from one secret, so neither can ever pass as the other.
+(accounts/key_ring.py), so neither can ever pass as the other.
 """
 
-import hashlib
-import hmac
 import logging
 import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any, Self
 
 import jwt
@@ -20,18 +17,13 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 from rest_framework import status
-from rest_framework_simplejwt.backends import TokenBackend
-from rest_framework_simplejwt.exceptions import (
-    ExpiredTokenError,
-    TokenBackendError,
-    TokenBackendExpiredToken,
-    TokenError,
-)
+from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenBackendError, TokenError
 from rest_framework_simplejwt.tokens import Token
 
 from accounts.audit import Action, Person, record
 from accounts.devices import begin
 from accounts.joined_rows import find_joined
+from accounts.key_ring import KeyRing, key_ring
 from accounts.models import Membership, SignIn, User, Workspace
 from accounts.principal import Client, Principal
 from accounts.sso_requirement import OVERRULED
@@ -41,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 MAX_TOKEN_LENGTH = 4096
 CLOCK_SKEW_SECONDS = 30
-REQUIRED_CLAIMS = ("iss", "aud", "sub", "sid", "wid", "typ", "jti", "iat", "exp")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -60,56 +51,6 @@ class InvalidToken(ApiError):
 class TokenExpired(InvalidToken):
     default_detail = "Token expired"
     default_code = "token_expired"
-
-
-class KeyRing(TokenBackend):
-    """Sign with the first key of JWT_SIGNING_KEYS and verify with any of them, chosen by `kid` from that fixed map
-    alone.
-
-    The algorithm is ours, never the token's (RFC 8725 section 3.1); `jwk`, `jku`, `x5u` and the like are not looked
-    at (3.10).
-    """
-
-    def __init__(self, purpose: str) -> None:
-        super().__init__(settings.JWT_ALGORITHM, audience=settings.JWT_AUDIENCE, issuer=settings.JWT_ISSUER)
-        keys = {kid: self._purpose_key(secret, purpose) for kid, secret in settings.JWT_SIGNING_KEYS.items()}
-        self.keys = {kid: self._prepare_key(key) for kid, key in keys.items()}
-        self.signing_kid = next(iter(self.keys))
-
-    @staticmethod
-    def _purpose_key(secret: str, purpose: str) -> str:
-        if purpose == "access":  # as configured, so that other services of the platform can verify access tokens
-            return secret
-        return hmac.new(secret.encode(), purpose.encode(), hashlib.sha256).hexdigest()
-
-    def encode(self, payload: dict[str, Any]) -> str:
-        claims = {**payload, "iss": self.issuer, "aud": self.audience}
-        return jwt.encode(claims, self.keys[self.signing_kid], self.algorithm, headers={"kid": self.signing_kid})
-
-    def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
-        """Return the claims of a token whose signature, issuer, audience and times hold. Raises simplejwt's backend
-        errors.
-        """
-        try:
-            return jwt.decode(
-                token,
-                self.get_verifying_key(token),
-                algorithms=[self.algorithm],
-                audience=self.audience,
-                issuer=self.issuer,
-                # PyJWT would refuse an `iat` a second ahead, but the clocks of several hosts differ: see `verify`.
-                options={"require": list(REQUIRED_CLAIMS), "strict_aud": True, "verify_iat": False},
-            )
-        except jwt.ExpiredSignatureError as error:
-            raise TokenBackendExpiredToken("Token is expired") from error
-        except jwt.InvalidTokenError as error:
-            raise TokenBackendError("Token is invalid") from error
-
-    def get_verifying_key(self, token: Any) -> Any:
-        kid = jwt.get_unverified_header(token).get("kid")
-        if not isinstance(kid, str) or kid not in self.keys:
-            raise TokenBackendError("Token is invalid")
-        return self.keys[kid]
 
 
 class SignedToken(Token):
@@ -181,11 +122,6 @@ class AccessToken(SignedToken):
 class RefreshToken(SignedToken):
     token_type = purpose = "refresh"  # noqa: S105
     lifetime = timedelta(days=30)
-
-
-@cache
-def key_ring(purpose: str) -> KeyRing:
-    return KeyRing(purpose)
 
 
 @dataclass(frozen=True, slots=True)

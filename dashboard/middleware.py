@@ -11,7 +11,7 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 
-API = "/api/"
+MACHINES = ("/api/", "/.well-known/")  # what is for them, and no page
 FROM_HERE = {"same-origin", "none"}  # what browsers say in Sec-Fetch-Site of our own forms
 
 
@@ -30,7 +30,7 @@ class PageSessionMiddleware(SessionMiddleware):
     """Nothing about whoever is signed in is kept by a browser or a proxy, not even where a redirect leads."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.path.startswith(API):
+        if request.path.startswith(MACHINES):
             return self.get_response(request)
         response = super().__call__(request)
         response["Cache-Control"] = "no-store"
@@ -39,7 +39,7 @@ class PageSessionMiddleware(SessionMiddleware):
 
 class PageMessageMiddleware(MessageMiddleware):
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request) if request.path.startswith(API) else super().__call__(request)
+        return self.get_response(request) if request.path.startswith(MACHINES) else super().__call__(request)
 
 
 class PageCsrfMiddleware(CsrfViewMiddleware):
@@ -48,12 +48,12 @@ class PageCsrfMiddleware(CsrfViewMiddleware):
     """
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request) if request.path.startswith(API) else super().__call__(request)
+        return self.get_response(request) if request.path.startswith(MACHINES) else super().__call__(request)
 
     def process_view(
         self, request: HttpRequest, callback: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        if request.path.startswith(API):
+        if request.path.startswith(MACHINES):
             return None
         if request.method == "POST" and request.headers.get("Sec-Fetch-Site", "none") not in FROM_HERE:
             return self._reject(request, "The browser says that the form stands on another site.")

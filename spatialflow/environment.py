@@ -6,7 +6,7 @@ import ipaddress
 import os
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -74,12 +74,14 @@ class Environment:
             return hmac.new(self._development_secret(), name.encode(), hashlib.sha256).hexdigest()
         return random_enough(name, value)
 
-    def keys(self, name: str) -> dict[str, str]:
-        """Return key id -> secret, in order: new work uses the first, the others serve what they once made."""
+    def keys(self, name: str, checked: Callable[[str, str], str] | None = None) -> dict[str, str]:
+        """Return key id -> secret, in order: new work uses the first, the others serve what they once made. Each is
+        what `checked` makes of the variable's name and the secret, `random_enough` unless told.
+        """
         if not self.text(name) and not self.production:
             return {"development": self.secret(name)}
         pairs = [item.partition(":")[::2] for item in self.csv(name)]
-        keys = {key_id: random_enough(name, secret) for key_id, secret in pairs if key_id}
+        keys = {key_id: (checked or random_enough)(name, secret) for key_id, secret in pairs if key_id}
         if not keys or len(keys) < len(pairs):
             raise ImproperlyConfigured(
                 f"{name} must be `id:secret`, several separated by commas, each id once. "
@@ -154,18 +156,8 @@ class Environment:
 
     def pem(self, name: str) -> str:
         """Return an elliptic curve's private key (P-256) as PEM, or nothing; a newline may be written as \\n."""
-        text = self.text(name).replace("\\n", "\n")
-        if not text:
-            return ""
-        try:
-            key = load_pem_private_key(text.encode(), password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            key = None
-        if not isinstance(key, EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
-            raise ImproperlyConfigured(
-                f"{name} must be the whole content of a private key file for ES256, -----BEGIN PRIVATE KEY----- too."
-            )
-        return text
+        text = self.text(name)
+        return private_key(name, text) if text else ""
 
     def _development_secret(self) -> bytes:
         """Return this checkout's own secret, made on first use, so that restarts keep tokens and sessions valid."""
@@ -192,6 +184,20 @@ def origin_of(url: str) -> list[str]:
     return [f"{parts.scheme}://{parts.netloc}"] if url else []
 
 
+def private_key(name: str, text: str) -> str:
+    """Return an elliptic curve's private key (P-256) as PEM. Raises ImproperlyConfigured for anything else."""
+    text = text.replace("\\n", "\n").strip() + "\n"
+    try:
+        key = load_pem_private_key(text.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
+        raise ImproperlyConfigured(
+            f"{name} must be the whole content of a private key file for ES256, -----BEGIN PRIVATE KEY----- too."
+        )
+    return text
+
+
 def random_enough(name: str, secret: str) -> str:
     """Return the secret. Raises ImproperlyConfigured for one that somebody could guess."""
     if len(secret) < 32 or len(set(secret)) < 10 or PLACEHOLDER.search(secret):
@@ -200,6 +206,11 @@ def random_enough(name: str, secret: str) -> str:
             "Make one with: openssl rand -hex 32"
         )
     return secret
+
+
+def signing_key(name: str, key: str) -> str:
+    """Return a secret, or a private key for ES256 in its place. Raises ImproperlyConfigured."""
+    return private_key(name, key) if key.startswith("-----BEGIN") else random_enough(name, key)
 
 
 def refuse_shared_secrets(**groups: Iterable[str]) -> None:

@@ -13,7 +13,14 @@ from urllib.parse import SplitResult, parse_qsl, unquote
 from django.core.exceptions import ImproperlyConfigured
 
 from spatialflow import localdb
-from spatialflow.environment import HOST_NAME, Environment, origin_of, random_enough, refuse_shared_secrets
+from spatialflow.environment import (
+    HOST_NAME,
+    Environment,
+    origin_of,
+    random_enough,
+    refuse_shared_secrets,
+    signing_key,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment(os.environ)
@@ -75,7 +82,7 @@ CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS")
 # --- Secrets
 SECRET_KEY = env.secret("SECRET_KEY")
 SECRET_KEY_FALLBACKS = [random_enough("SECRET_KEY_FALLBACKS", key) for key in env.csv("SECRET_KEY_FALLBACKS")]
-JWT_SIGNING_KEYS = env.keys("JWT_SIGNING_KEYS")
+JWT_SIGNING_KEYS = env.keys("JWT_SIGNING_KEYS", signing_key)
 ENCRYPTION_KEYS = env.keys("ENCRYPTION_KEYS")
 refuse_shared_secrets(
     SECRET_KEY=[SECRET_KEY],
@@ -182,7 +189,6 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 # --- Tokens (RFC 7519)
-JWT_ALGORITHM = "HS256"
 JWT_ISSUER = env.text("JWT_ISSUER") or PUBLIC_URL
 JWT_AUDIENCE = env.text("JWT_AUDIENCE", "spatialflow-api")
 ACCESS_TOKEN_LIFETIME = timedelta(seconds=env.int("ACCESS_TOKEN_LIFETIME", 4 * 3600, minimum=300, maximum=86400))

@@ -3,6 +3,7 @@
 
 from django.urls import include, path
 
+from accounts.views.public_keys import PublicKeysView
 from spatialflow.docs import DescriptionView, DocsView
 
 urlpatterns = [
@@ -12,6 +13,7 @@ urlpatterns = [
     path("api/v1/", include("accounts.urls")),
     path("api/v1/", include("apikeys.urls")),
     path("api/v1/", include("sso.urls")),
+    path(".well-known/jwks.json", PublicKeysView.as_view()),
     path("", include("dashboard.urls")),
 ]
 

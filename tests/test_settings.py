@@ -9,6 +9,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import connection
@@ -74,6 +76,28 @@ def test_development_needs_nothing_and_keeps_its_secrets(read):
     assert (first["SIGNUP_IS_OPEN"], first["CORS_ALLOWED_ORIGINS"], first["REDIS_URL"]) == (True, [], "")
     assert first["EMAIL_BACKEND"].endswith("filebased.EmailBackend")
     assert read({"CORS_ALLOWED_ORIGINS": "http://localhost:3000"})["CORS_ALLOWED_ORIGINS"] == ["http://localhost:3000"]
+
+
+def curve(name: type[ec.EllipticCurve] = ec.SECP256R1) -> str:
+    key = ec.generate_private_key(name())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+@pytest.mark.parametrize("newline", ["\n", "\\n"])
+def test_a_signing_key_may_be_an_elliptic_curves(read, newline):
+    pem = curve()
+
+    settings = read({**PRODUCTION, "JWT_SIGNING_KEYS": f"old:{SECRETS[3]},new:{pem.replace(chr(10), newline)}"})
+
+    assert list(settings["JWT_SIGNING_KEYS"].items()) == [("old", SECRETS[3]), ("new", pem)]
+
+
+@pytest.mark.parametrize("pem", [curve(ec.SECP384R1), curve()[:90], curve().replace("PRIVATE", "PUBLIC")])
+def test_only_a_private_key_of_the_right_curve_signs(read, pem):
+    with pytest.raises(ImproperlyConfigured, match=r"^JWT_SIGNING_KEYS must be the whole content") as refusal:
+        read({**PRODUCTION, "JWT_SIGNING_KEYS": f"first:{pem}"})
+
+    assert pem.splitlines()[1] not in str(refusal.value)
 
 
 def test_tiles_of_a_map_come_from_one_origin(read):

@@ -1,0 +1,121 @@
+"""The keys that sign tokens: which of them signs, which verify, each with the one algorithm that it is for.
+
+A key of JWT_SIGNING_KEYS is a secret (HS256) or the private key of an elliptic curve (ES256), whose public half anybody
+may fetch to verify access tokens with. Refresh tokens concern nobody else: they are signed by a secret derived from the
+key, of either kind.
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from django.conf import settings
+from jwt.algorithms import ECAlgorithm
+from rest_framework_simplejwt.backends import TokenBackend
+from rest_framework_simplejwt.exceptions import TokenBackendError, TokenBackendExpiredToken
+
+REQUIRED_CLAIMS = ("iss", "aud", "sub", "sid", "wid", "typ", "jti", "iat", "exp")
+PEM_BEGINS = "-----BEGIN "
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """One key and its algorithm. What verifies is another object than what signs where the algorithm is asymmetric."""
+
+    algorithm: str
+    signs: Any
+    verifies: Any
+
+    def __repr__(self) -> str:
+        return f"SigningKey({self.algorithm}, …)"  # traces print values; these never
+
+
+def _signing_key(configured: str, purpose: str) -> SigningKey:
+    if not configured.startswith(PEM_BEGINS):
+        # An access token's secret is as configured, so that other services of the platform can verify with it.
+        secret = configured if purpose == "access" else _derive(configured.encode(), purpose)
+        return SigningKey("HS256", secret, secret)
+    private = load_pem_private_key(configured.encode(), password=None)
+    assert isinstance(private, EllipticCurvePrivateKey)  # noqa: S101 - settings.py takes no other
+    if purpose == "access":
+        return SigningKey("ES256", private, private.public_key())
+    # The number, however its file is written.
+    secret = _derive(private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()), purpose)
+    return SigningKey("HS256", secret, secret)
+
+
+def _derive(key: bytes, purpose: str) -> str:
+    return hmac.new(key, purpose.encode(), hashlib.sha256).hexdigest()
+
+
+class KeyRing(TokenBackend):
+    """Sign with the first key of JWT_SIGNING_KEYS and verify with any of them, chosen by `kid` from that fixed map
+    alone.
+
+    The algorithm is the key's, never the token's (RFC 8725 section 3.1): a public key, which everybody has, is never
+    taken for a secret. `jwk`, `jku`, `x5u` and the like are not looked at (3.10).
+    """
+
+    def __init__(self, purpose: str) -> None:
+        self.keys = {kid: _signing_key(key, purpose) for kid, key in settings.JWT_SIGNING_KEYS.items()}
+        self.signing_kid = next(iter(self.keys))
+        algorithm = self.keys[self.signing_kid].algorithm
+        super().__init__(algorithm, audience=settings.JWT_AUDIENCE, issuer=settings.JWT_ISSUER)
+
+    def encode(self, payload: dict[str, Any]) -> str:
+        claims = {**payload, "iss": self.issuer, "aud": self.audience}
+        key = self.keys[self.signing_kid]
+        return jwt.encode(claims, key.signs, key.algorithm, headers={"kid": self.signing_kid})
+
+    def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
+        """Return the claims of a token whose signature, issuer, audience and times hold. Raises simplejwt's backend
+        errors.
+        """
+        try:
+            key = self.get_verifying_key(token)
+            return jwt.decode(
+                token,
+                key.verifies,
+                algorithms=[key.algorithm],
+                audience=self.audience,
+                issuer=self.issuer,
+                # PyJWT would refuse an `iat` a second ahead, but the clocks of several hosts differ: see `verify`.
+                options={"require": list(REQUIRED_CLAIMS), "strict_aud": True, "verify_iat": False},
+            )
+        except jwt.ExpiredSignatureError as error:
+            raise TokenBackendExpiredToken("Token is expired") from error
+        except jwt.InvalidTokenError as error:
+            raise TokenBackendError("Token is invalid") from error
+
+    def get_verifying_key(self, token: Any) -> SigningKey:
+        kid = jwt.get_unverified_header(token).get("kid")
+        if not isinstance(kid, str) or kid not in self.keys:
+            raise TokenBackendError("Token is invalid")
+        return self.keys[kid]
+
+
+@cache
+def key_ring(purpose: str) -> KeyRing:
+    return KeyRing(purpose)
+
+
+def public_keys() -> list[dict[str, Any]]:
+    """Return the keys that verify access tokens and may be known to everybody, as a JWK Set lists them (RFC 7517).
+
+    A key that is to sign later is among them: whoever caches the list has it in time.
+    """
+    return [
+        {**ECAlgorithm.to_jwk(key.verifies, as_dict=True), "use": "sig", "alg": key.algorithm, "kid": kid}
+        for kid, key in key_ring("access").keys.items()
+        if isinstance(key.verifies, EllipticCurvePublicKey)
+    ]
