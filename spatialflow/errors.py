@@ -6,6 +6,7 @@ all causes that an attacker would like to tell apart.
 """
 
 import logging
+import sys
 from typing import Any, ClassVar
 
 from django.core.exceptions import (
@@ -201,6 +202,14 @@ def permission_denied(request: HttpRequest, exception: Exception | None = None) 
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer a crash; a database that is away is none. Django calls this while the exception is being handled."""
+    error = sys.exception()
+    if isinstance(error, OperationalError | InterfaceError):
+        logger.error("database unavailable for %s: %s", request.path, type(error).__name__)
+        answer = _answer(request, 503, Unavailable.default_code, Unavailable.default_detail)
+        answer["Retry-After"] = "5"
+        answer._has_been_logged = True
+        return answer
     return _answer(request, 500, "internal_error", "The service failed to answer this request; it has been logged.")
 
 

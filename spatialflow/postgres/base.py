@@ -1,21 +1,30 @@
 """Django's PostgreSQL backend (settings.DATABASES names this package as the engine), with a check of idle connections
-that costs no trip to the database.
+that costs no trip to the database, and an end to waiting for a server that has fallen silent (watched.py).
 """
 
 import select
+from typing import Any
 
 from django.db.backends.postgresql import base
+from django.db.backends.postgresql.psycopg_any import IsolationLevel
+
+from spatialflow.postgres.watched import WatchedConnection
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    def get_new_connection(self, conn_params: dict[str, Any]) -> WatchedConnection:
+        """Return a connection that notices a silent server. Raises psycopg's OperationalError."""
+        self.isolation_level = IsolationLevel.READ_COMMITTED
+        return WatchedConnection.open(conn_params)
+
     def is_usable(self) -> bool:
         """Return whether the connection still works. Django asks before a request's first statement.
 
         The system knows of a server that restarted or ended the connection: its last words, or the end, wait to be
         read. Only then, and after an error, the server itself is asked. A host that vanished without a word shows at
-        the statement, as it would have at the question.
+        the statement, as it would have at the question; while it is known to be silent, nobody else has to wait.
         """
-        if self.connection is None or self.connection.closed:
+        if self.connection is None or self.connection.closed or WatchedConnection.is_known_silent():
             return False
         if self.errors_occurred or _has_something_to_read(self.connection.fileno()):
             return bool(super().is_usable())
