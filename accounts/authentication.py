@@ -13,7 +13,14 @@ from rest_framework.request import Request
 
 from accounts.cookies import REFRESH_COOKIE
 from accounts.principal import Principal
-from accounts.scopes import ACCOUNT_OWN, RECOVERY_SCOPES, ROLE_SCOPES, SECOND_FACTOR_SETUP_SCOPES, with_implied
+from accounts.scopes import (
+    ACCOUNT_OWN,
+    KEYS_ALONE,
+    RECOVERY_SCOPES,
+    ROLE_SCOPES,
+    SECOND_FACTOR_SETUP_SCOPES,
+    with_implied,
+)
 from accounts.sso_requirement import BOUND_METHODS, BY_RECOVERY, OVERRULED
 from accounts.tokens import NOT_ENDED, AccessToken, InvalidToken, RefreshToken
 from spatialflow.errors import ApiError
@@ -102,7 +109,7 @@ def authenticate_sign_in(token: NamesSignIn) -> tuple[Principal, Principal]:
 
 def _scopes(role: str, lacks_second_factor: bool, is_recovery: bool, is_confined: bool) -> frozenset[str]:
     """Return what a sign-in may do: what the role may now, less what this way in does not reach."""
-    scopes = with_implied(ROLE_SCOPES[role])
+    scopes = with_implied(ROLE_SCOPES[role]) - KEYS_ALONE
     if lacks_second_factor:
         scopes &= SECOND_FACTOR_SETUP_SCOPES
     if is_recovery:

@@ -10,7 +10,7 @@ from typing import Any
 from drf_spectacular.openapi import AutoSchema
 
 from accounts.authentication import RefreshCookieAuthentication
-from accounts.scopes import CURRENT_KEY_READ, KEY_SCOPES
+from accounts.scopes import CURRENT_KEY_READ, KEY_SCOPES, KEYS_ALONE
 from spatialflow.api import PublicAPIView
 from spatialflow.errors import ErrorSerializer
 from spatialflow.throttling import ThrottledSerializer
@@ -37,7 +37,7 @@ class OperationSchema(AutoSchema):
         scope = self.view.scopes[self.method]
         if RefreshCookieAuthentication in self.view.authentication_classes:
             return [BEARER, REFRESH_COOKIE]
-        if scope == CURRENT_KEY_READ:
+        if scope in KEYS_ALONE | {CURRENT_KEY_READ}:
             return [API_KEY]
         return [API_KEY, BEARER] if scope in KEY_SCOPES else [BEARER]
 

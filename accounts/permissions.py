@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 from accounts.authentication import NotAuthenticated
 from accounts.principal import Principal
-from accounts.scopes import ACCOUNT_OWN, CURRENT_KEY_READ, KEY_SCOPES
+from accounts.scopes import ACCOUNT_OWN, CURRENT_KEY_READ, KEY_SCOPES, KEYS_ALONE
 from spatialflow.errors import ApiError
 
 READING_METHODS = frozenset({"GET", "HEAD"})
@@ -82,4 +82,6 @@ class HasScope:
             )
         if scope == CURRENT_KEY_READ:
             return "Insufficient permissions: this is for an API key to ask about itself; send X-API-KEY."
+        if scope in KEYS_ALONE and principal.credential != "api_key":
+            return f"Insufficient permissions: {scope} is for API keys, which owners give it to; send X-API-KEY."
         return f"Insufficient permissions: this request needs the scope {scope}."

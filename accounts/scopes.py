@@ -25,6 +25,7 @@ KEY_SCOPES: dict[str, str] = {
     "workflows:write": "Create, change and delete workflows",
     "integrations:read": "See integrations",
     "integrations:write": "Connect, change and remove integrations",
+    "tokens:introspect": "Ask what an access token or API key of this workspace may do",
 }
 DEFAULT_KEY_SCOPES = ("geofences:read",)
 
@@ -33,7 +34,10 @@ DEFAULT_KEY_SCOPES = ("geofences:read",)
 SCOPE_BITS = {scope: 1 << place for place, scope in enumerate(KEY_SCOPES)}
 
 # The only ones whose use is seen: this service asks for them itself. Whether a key needs the others, it cannot know.
-WATCHED_KEY_SCOPES = frozenset({"geofences:read", "geofences:write"})
+WATCHED_KEY_SCOPES = frozenset({"geofences:read", "geofences:write", "tokens:introspect"})
+
+# For services, whose keys owners make: no person asks so, and whoever else may make keys cannot give it.
+KEYS_ALONE = frozenset({"tokens:introspect"})
 
 # What only a signed-in person can do; no key carries these.
 SIGN_IN_OWN = "sign_in:own"  # this very sign-in: whose it is, to prove that they are still there, to end it
@@ -71,7 +75,7 @@ _READ_EVERYTHING = frozenset(scope for scope in KEY_SCOPES if scope.endswith(":r
 
 ROLE_SCOPES: dict[str, frozenset[str]] = {
     Role.OWNER: _MEMBER | _MANAGE | _OWN | frozenset(KEY_SCOPES),
-    Role.MANAGER: _MEMBER | _MANAGE | frozenset(KEY_SCOPES),
+    Role.MANAGER: _MEMBER | _MANAGE | frozenset(KEY_SCOPES) - KEYS_ALONE,
     Role.FIELD_WORKER: _MEMBER | _READ_EVERYTHING | {"geofences:write"},
     Role.MEMBER: _MEMBER | _READ_EVERYTHING,
 }

@@ -1,5 +1,7 @@
 """Authentication by API key: the header `X-API-KEY`."""
 
+from typing import Any
+
 from django.db import connection
 from rest_framework import status
 from rest_framework.authentication import BaseAuthentication
@@ -33,10 +35,10 @@ class ApiKeysRefused(ApiError):
 
 
 # One row decides, as for access tokens (accounts/authentication.py). Hot: written once as SQL.
-FIND_KEY = f"""
+_LIVE_KEY = f"""
 SELECT k.id, k.workspace_id, k.created_by_id, k.scopes, k.is_read_only, k.hourly_limit,
        u.email, u.email_verified_at IS NOT NULL, m.role, w.plan,
-       w.requires_sso AND w.refuses_keys_under_sso AND w.plan IN {SSO_PLANS}
+       w.requires_sso AND w.refuses_keys_under_sso AND w.plan IN {SSO_PLANS}{{more}}
 FROM apikeys_apikey k
 JOIN accounts_user u ON u.id = k.created_by_id
 JOIN accounts_membership m ON m.user_id = k.created_by_id AND m.workspace_id = k.workspace_id
@@ -44,6 +46,41 @@ JOIN accounts_workspace w ON w.id = k.workspace_id
 WHERE k.digest = %s AND k.is_active AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
   AND u.is_active AND w.suspended_at IS NULL
 """  # noqa: S608
+
+
+FIND_KEY = _LIVE_KEY.format(more="")
+FIND_KEY_WITH_TIMES = _LIVE_KEY.format(more=", k.created_at, k.expires_at")
+
+
+def find_live_key(raw: str, statement: str = FIND_KEY) -> tuple[Principal, list[Any]]:
+    """Return the principal of a live key, and what else the statement selects. Raises `InvalidApiKey`,
+    `ApiKeysRefused`; one query, none for what cannot be a key.
+    """
+    if not keys.is_well_formed(raw):
+        raise InvalidApiKey()
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [keys.digest(raw)])
+        row = cursor.fetchone()
+    if row is None:
+        raise InvalidApiKey()
+    key_id, workspace_id, user_id, scopes, is_read_only, own_limit, email, is_verified, role, plan = row[:10]
+    is_refused, *more = row[10:]
+    if is_refused:
+        raise ApiKeysRefused()
+    principal = Principal(
+        user_id=user_id,
+        email=email,
+        email_is_verified=is_verified,
+        role=role,
+        workspace_id=workspace_id,
+        plan=plan,
+        scopes=effective_scopes(scopes, role),
+        credential="api_key",
+        credential_id=key_id,
+        is_read_only=is_read_only,
+        own_hourly_limit=own_limit,
+    )
+    return principal, more
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -56,30 +93,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         if raw is None:
             return None
         refuse_two_credentials(request)
-        if not keys.is_well_formed(raw):
-            raise InvalidApiKey()
-        with connection.cursor() as cursor:
-            cursor.execute(FIND_KEY, [keys.digest(raw)])
-            row = cursor.fetchone()
-        if row is None:
-            raise InvalidApiKey()
-        *columns, is_refused = row
-        if is_refused:
-            raise ApiKeysRefused()
-        key_id, workspace_id, user_id, scopes, is_read_only, own_limit, email, email_is_verified, role, plan = columns
-        principal = Principal(
-            user_id=user_id,
-            email=email,
-            email_is_verified=email_is_verified,
-            role=role,
-            workspace_id=workspace_id,
-            plan=plan,
-            scopes=effective_scopes(scopes, role),
-            credential="api_key",
-            credential_id=key_id,
-            is_read_only=is_read_only,
-            own_hourly_limit=own_limit,
-        )
+        principal, _ = find_live_key(raw)
         return principal, principal
 
     def authenticate_header(self, request: Request) -> str:

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from apikeys import views
+from apikeys.introspection import IntrospectionView
 
 urlpatterns = [
     path("account/api-keys", views.ApiKeyListView.as_view()),
@@ -13,6 +14,7 @@ urlpatterns = [
     path("account/api-keys/<str:key_id>/rotate", views.RotateView.as_view()),
     path("account/api-keys/<str:key_id>/expiration", views.ExpirationView.as_view()),
     path("account/api-keys/<str:key_id>/usage", views.UsageView.as_view()),
+    path("auth/introspect", IntrospectionView.as_view()),
     path("workspaces/api-keys", views.WorkspaceKeyListView.as_view()),
     path("workspaces/api-keys/<str:key_id>", views.WorkspaceKeyView.as_view()),
     path("workspaces/api-keys/<str:key_id>/usage", views.WorkspaceKeyUsageView.as_view()),

@@ -135,6 +135,7 @@ WHO_MAY: dict[tuple[str, ...], str] = {
     """,
     (KEY,): """
         GET account/api-keys/current
+        POST auth/introspect
     """,
 }
 TABLE = {line.strip(): set(callers) for callers, lines in WHO_MAY.items() for line in lines.strip().splitlines()}
