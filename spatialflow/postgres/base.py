@@ -8,10 +8,13 @@ from typing import Any
 from django.db.backends.postgresql import base
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
+from spatialflow.postgres.schema import DatabaseSchemaEditor
 from spatialflow.postgres.watched import WatchedConnection
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    SchemaEditorClass = DatabaseSchemaEditor
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> WatchedConnection:
         """Return a connection that notices a silent server. Raises psycopg's OperationalError."""
         self.isolation_level = IsolationLevel.READ_COMMITTED

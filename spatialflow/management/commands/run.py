@@ -31,13 +31,13 @@ from django.db import DatabaseError, OperationalError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from spatialflow import localdb, processes
+from spatialflow.migration_lock import the_only_migration
 from spatialflow.postgres_programs import LocalDatabaseError
 
 HOST = "127.0.0.1"
 WORKSPACE = "demo"
 OWNER = "owner@demo.test"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-MIGRATION_LOCK = 0x5F10_0001  # any number, as long as every `run` takes the same one
 REQUEST_PATIENCE = 10  # seconds that running requests get to finish
 SERVER_STOP = ((signal.SIGTERM, REQUEST_PATIENCE + 5.0), (signal.SIGKILL, 5.0))
 
@@ -78,23 +78,21 @@ class Command(BaseCommand):
 
     def prepare_database(self) -> Demo:
         """Migrate and bootstrap; of two runs at one database, the second waits and then finds all done."""
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute("SET statement_timeout = 0")
-                cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
-        except OperationalError as error:
-            raise CommandError(f"The database does not answer: {str(error).strip().splitlines()[-1]}") from None
-        try:
-            executor = MigrationExecutor(connection)
-            if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-                call_command("migrate", interactive=False)
-            for model in apps.get_models():
-                model._base_manager.first()  # asks for every column
-            return bootstrap()
-        except DatabaseError as error:
-            raise CommandError(f"The database does not fit this code: {str(error).splitlines()[0]}.") from None
-        finally:
-            connections.close_all()  # and with them the lock
+        with ExitStack() as stack:
+            stack.callback(connections.close_all)
+            try:
+                stack.enter_context(the_only_migration(connection))
+            except OperationalError as error:
+                raise CommandError(f"The database does not answer: {str(error).strip().splitlines()[-1]}") from None
+            try:
+                executor = MigrationExecutor(connection)
+                if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+                    call_command("migrate", interactive=False)
+                for model in apps.get_models():
+                    model._base_manager.first()  # asks for every column
+                return bootstrap()
+            except DatabaseError as error:
+                raise CommandError(f"The database does not fit this code: {str(error).splitlines()[0]}.") from None
 
     def say_what_is_new(self, demo: Demo) -> None:
         """Print what cannot be shown again, also when the server then fails."""
