@@ -11,6 +11,7 @@ from typing import Any
 from rest_framework import serializers
 
 from geofences.files.stream import Feature
+from geofences.files.xml import Unreadable, read_number
 from geofences.geometry import GeometryError, read_position
 from geofences.serializers import (
     GeofenceSerializer,
@@ -94,33 +95,52 @@ class FeatureReader:
 
     def _members(self, feature: Feature) -> dict[str, Any]:
         """Return what the serializer reads. Raises FeatureRefused."""
-        properties = dict(feature.properties)
-        name = properties.pop(self.name_property, None)
+        properties, texts = dict(feature.properties), dict(feature.texts)
+        name = _take(self.name_property, properties, texts)
         if isinstance(name, int | float) and not isinstance(name, bool):
             name = str(name)
         if name is None:
             raise FeatureRefused(NO_NAME)
-        geometry = self._geometry(feature.geometry, properties)
+        geometry = self._geometry(feature.geometry, properties, texts)
         said = {key: value for key, value in properties.items() if value is not None}
         members = {key: value for key, value in said.items() if _is_member(key, value)}
         others = {key: value for key, value in said.items() if key not in members}
         given = members.get("metadata", {})
-        if others and isinstance(given, dict):
-            members["metadata"] = {**given, **others}
+        if (others or texts) and isinstance(given, dict):
+            members["metadata"] = {**given, **others, **texts}
         return {**members, "name": name, "geometry": geometry}
 
-    def _geometry(self, geometry: Any, properties: dict[str, Any]) -> Any:
+    def _geometry(self, geometry: Any, properties: dict[str, Any], texts: dict[str, str]) -> Any:
         """Return the geometry as the API takes it, and take what belongs to it out of the properties."""
         others = properties.pop("geometry_members", None)
         if not isinstance(geometry, dict):
             return geometry
         if geometry.get("type") == "Point":
-            radius = properties.pop("radius_meters", None) or self.radius_meters
+            radius = _radius(properties, texts)
+            if radius is None:
+                radius = self.radius_meters
             if radius is None:
                 raise FeatureRefused(NO_RADIUS)
             bounds = {"bbox": geometry["bbox"]} if "bbox" in geometry else {}
             geometry = {"type": "Circle", "center": geometry.get("coordinates"), "radius_meters": radius, **bounds}
         return {**others, **geometry} if isinstance(others, dict) else geometry
+
+
+def _take(name: str, properties: dict[str, Any], texts: dict[str, str]) -> Any:
+    """Return a property, which then belongs no more to the rest, or None."""
+    value = properties.pop(name, None)
+    return texts.pop(name, None) if value is None else value
+
+
+def _radius(properties: dict[str, Any], texts: dict[str, str]) -> Any:
+    """Return the radius that a point has of itself, or None. Raises FeatureRefused for a text that is no number."""
+    radius = _take("radius_meters", properties, texts)
+    if not isinstance(radius, str):
+        return radius
+    try:
+        return read_number(radius) if radius else None
+    except Unreadable as error:
+        raise FeatureRefused(f"radius_meters: {error}") from None
 
 
 def _is_member(key: str, value: Any) -> bool:

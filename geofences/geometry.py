@@ -20,7 +20,7 @@ import shapely
 from geographiclib.geodesic import Geodesic
 from shapely import MultiPolygon, Polygon, affinity
 
-from geofences.stored_json import find_reason_not_to_store
+from geofences.stored_json import find_reason_not_to_store, quoted
 
 MAX_POSITIONS = 1_000
 MAX_RINGS = 64
@@ -29,7 +29,11 @@ MAX_RADIUS_METERS = 100_000
 MAX_ALTITUDE_METERS = 1e9
 MAX_STORED_BYTES = 64 * 1024
 CIRCLE_POINTS = 128
-MEMBERS = {"type", "coordinates", "bbox", "center", "radius_meters"}
+MEMBERS = {
+    "Polygon": {"type", "coordinates", "bbox"},
+    "MultiPolygon": {"type", "coordinates", "bbox"},
+    "Circle": {"type", "center", "radius_meters", "bbox"},
+}
 
 INVALIDITY_IN_WORDS = {
     "Self-intersection": "the edge that starts here crosses or overlaps another edge",
@@ -96,22 +100,59 @@ class FenceGeometry:
         return hashlib.sha256(shapely.to_wkb(shapely.normalize(self.shape))).digest()
 
 
+@dataclass
+class Count:
+    """How many rings, holes and positions of a geometry were read so far."""
+
+    rings: int = 0
+    holes: int = 0
+    positions: int = 0
+
+    def add(self, ring: object, name: str, *, is_hole: bool) -> None:
+        """Count one more ring. Raises GeometryError that names the ring, or its position, that is one too many."""
+        self.rings += 1
+        self.holes += is_hole
+        if self.rings > MAX_RINGS:
+            raise GeometryError(f"{name}: a geometry has at most {MAX_RINGS} rings.")
+        if self.holes > MAX_HOLES:
+            raise GeometryError(f"{name}: a geometry has at most {MAX_HOLES} holes.")
+        fitting = MAX_POSITIONS - self.positions
+        self.positions += len(ring) if isinstance(ring, list) else 0
+        if self.positions > MAX_POSITIONS:
+            raise GeometryError(f"{name}, position {fitting}: a geometry has at most {MAX_POSITIONS:,} positions.")
+
+
 def read_geometry(value: object) -> FenceGeometry:
     """Return the checked geometry, coordinates in degrees, radius in metres. Raises GeometryError."""
     if not isinstance(value, dict):
         raise GeometryError("a geometry is an object with the member type: Polygon, MultiPolygon or Circle.")
     geometry = _read_by_type(value)
-    if unknown := sorted(value.keys() - MEMBERS):
-        raise GeometryError(f"a geometry has no member {unknown[0]!r}; put what describes the fence into metadata.")
+    if unknown := sorted(value.keys() - MEMBERS[geometry.geometry_type]):
+        kind = geometry.geometry_type
+        raise GeometryError(f"a {kind} has no member {quoted(unknown[0])}; put what describes the fence into metadata.")
+    _check_bounds(value.get("bbox"))
     if reason := find_reason_not_to_store(value, MAX_STORED_BYTES):
         raise GeometryError(f"the geometry {reason}.")
     return geometry
 
 
+def _check_bounds(bbox: object) -> None:
+    """Raise GeometryError unless a `bbox` is one of RFC 7946 5, with two dimensions or three, or null. It is handed out
+    as it was given and decides nothing."""
+    if bbox is None:
+        return
+    if not isinstance(bbox, list) or len(bbox) not in (4, 6):
+        raise GeometryError("bbox: the bounds are a list of four or six numbers, [west, south, east, north].")
+    half = len(bbox) // 2
+    (_, south), (_, north) = read_position(bbox[:half], "bbox"), read_position(bbox[half:], "bbox")
+    if south > north:
+        raise GeometryError("bbox: the south is north of the north; the order is [west, south, east, north].")
+
+
 def _read_by_type(value: dict[str, Any]) -> FenceGeometry:
     match value.get("type"):
         case "Polygon":
-            shape = _checked(MultiPolygon([_read_polygon(value.get("coordinates"), "")]), [""]).geoms[0]
+            shape = _checked(MultiPolygon([_read_polygon(value.get("coordinates"), "", Count())]), [""]).geoms[0]
             return FenceGeometry(value, "Polygon", None, shape)
         case "MultiPolygon":
             return FenceGeometry(value, "MultiPolygon", None, _read_multi_polygon(value.get("coordinates")))
@@ -126,28 +167,26 @@ def _read_by_type(value: dict[str, Any]) -> FenceGeometry:
 def _read_multi_polygon(coordinates: object) -> MultiPolygon:
     if not isinstance(coordinates, list) or not coordinates:
         raise GeometryError("coordinates must be a list of polygons, with at least one.")
-    if len(coordinates) > MAX_RINGS:
-        raise GeometryError(f"the geometry has more than {MAX_RINGS} rings.")
+    count = Count()
     names = [f"polygon {number}, " for number in range(len(coordinates))]
-    polygons = [_read_polygon(rings, name) for rings, name in zip(coordinates, names, strict=True)]
+    polygons = [_read_polygon(rings, name, count) for rings, name in zip(coordinates, names, strict=True)]
     return _checked(MultiPolygon(polygons), names)
 
 
-def _read_polygon(coordinates: object, name: str) -> Polygon:
+def _read_polygon(coordinates: object, name: str, count: Count) -> Polygon:
     """Return the polygon of a list of rings. `name` stands before "ring 0" in a refusal."""
     if not isinstance(coordinates, list) or not coordinates:
         raise GeometryError(f"{name}coordinates must be a list of rings, with at least one.")
-    if len(coordinates) > MAX_RINGS:
-        raise GeometryError(f"{name}coordinates hold more than {MAX_RINGS} rings.")
-    rings = [_read_ring(ring, f"{name}ring {number}") for number, ring in enumerate(coordinates)]
+    rings = []
+    for number, ring in enumerate(coordinates):
+        count.add(ring, f"{name}ring {number}", is_hole=number > 0)
+        rings.append(_read_ring(ring, f"{name}ring {number}"))
     return Polygon(rings[0], rings[1:])
 
 
 def _read_ring(value: object, name: str) -> Ring:
     if not isinstance(value, list):
         raise GeometryError(f"{name}: a ring is a list of positions.")
-    if len(value) > MAX_POSITIONS:
-        raise GeometryError(f"{name}, position {MAX_POSITIONS}: a geometry has at most {MAX_POSITIONS:,} positions.")
     ring = [read_position(position, f"{name}, position {number}") for number, position in enumerate(value)]
     if len(ring) < 4:
         raise GeometryError(
@@ -177,7 +216,8 @@ def read_position(value: object, name: str) -> tuple[float, float]:
         raise GeometryError(f"{name}: the latitude is outside -90 to 90; the order is [longitude, latitude].")
     if len(value) == 3 and not -MAX_ALTITUDE_METERS <= value[2] <= MAX_ALTITUDE_METERS:
         raise GeometryError(f"{name}: the altitude is outside -1e9 to 1e9 metres.")
-    return float(value[0]), float(value[1])
+    # Zero has one sign: jsonb knows no other, and what is equal has to have one digest.
+    return float(value[0]) + 0.0, float(value[1]) + 0.0
 
 
 def _is_number(value: object) -> bool:
@@ -185,16 +225,7 @@ def _is_number(value: object) -> bool:
 
 
 def _checked(shape: MultiPolygon, names: list[str]) -> MultiPolygon:
-    """Return the shape when it keeps the limits and shapely calls it valid. Raises GeometryError that names the
-    place."""
-    holes = sum(len(polygon.interiors) for polygon in shape.geoms)
-    if holes > MAX_HOLES:
-        raise GeometryError(f"the geometry has {holes} holes; at most {MAX_HOLES} are allowed.")
-    if len(shape.geoms) + holes > MAX_RINGS:
-        raise GeometryError(f"the geometry has {len(shape.geoms) + holes} rings; at most {MAX_RINGS} are allowed.")
-    positions = int(shapely.get_num_coordinates(shape))
-    if positions > MAX_POSITIONS:
-        raise GeometryError(f"the geometry has {positions:,} positions; at most {MAX_POSITIONS:,} are allowed.")
+    """Return the shape when shapely calls it valid. Raises GeometryError that names the place."""
     if not shape.is_valid:
         raise GeometryError(_describe_invalidity(shape, names))
     return shape

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from geofences.features import FeatureReader, FeatureRefused
 from geofences.files.formats import FORMATS
-from geofences.files.stream import BoundedStream, MalformedFile
+from geofences.files.stream import BoundedStream
 from geofences.models import NIL_UUID, Geofence
 from spatialflow.errors import ApiError, Conflict, PayloadTooLarge, Unavailable
 
@@ -186,7 +186,7 @@ def _rows(
         try:
             columns = reader.columns(feature)
         except FeatureRefused as error:
-            report.refuse(feature.properties.get(options.name_property), str(error))
+            report.refuse(feature.find(options.name_property), str(error))
             continue
         yield _row({**constants, **columns}, report.features - 1, options)
 
@@ -235,9 +235,7 @@ def _repeated(options: ImportOptions, report: Report) -> RepeatedFeature:
 
 
 def _judge(options: ImportOptions, report: Report) -> None:
-    """Set how many fences there will be. Raises MalformedFile and ImportRefused where there will be none."""
-    if not report.features:
-        raise MalformedFile("The file has no features: a FeatureCollection, placemarks, or tracks and waypoints.")
+    """Set how many fences there will be. Raises ImportRefused where there will be none because features are wrong."""
     report.created = report.features - report.refused - report.duplicates
     if options.is_dry_run:
         stops = (report.refused and not options.skips_refused) or (

@@ -54,8 +54,9 @@ STATES = {
     "inactive": "NOT is_active AND NOT archived",
     "inactive_archived": "NOT is_active AND archived",
 }
-# Twice this goes out, under `geofences` and `results`. A hundred of the largest fences always fit.
-MAX_PAGE_BYTES = 9 * 1024 * 1024
+# Twice this goes out, under `geofences` and `results`. ALWAYS_FITTING of the largest fences that can be stored fit.
+MAX_PAGE_BYTES = 11 * 1024 * 1024
+ALWAYS_FITTING = 100
 
 
 class PageTooLarge(ApiError):
@@ -103,7 +104,7 @@ def read_geofence_page(workspace_id: uuid.UUID, page: GeofencePage, tag_keys: li
         )
         documents, length, size, total_count = cursor.fetchone()
     if length > MAX_PAGE_BYTES:
-        _refuse_too_large(page.limit, size, length)
+        _refuse_too_large(size, length)
     following = None
     if page.offset + size < total_count and size:
         following = f"{path}?{replace(page, offset=page.offset + size).query_string}"
@@ -135,13 +136,11 @@ def _rows_and_total(states: list[str], *, by_tags: bool) -> tuple[str, str]:
     )
 
 
-def _refuse_too_large(limit: int, size: int, length: int) -> NoReturn:
-    """Raise PageTooLarge with a limit that fits. Fewer fences than asked for would look like the last page to the
-    SDK."""
-    fitting = max(100, MAX_PAGE_BYTES * size // length * 9 // 10 // 10 * 10)
+def _refuse_too_large(size: int, length: int) -> NoReturn:
+    """Raise PageTooLarge. Fewer fences than asked for would look like the last page to the SDK."""
     raise PageTooLarge(
         f"limit: these {size} geofences are {length // 1024 // 1024 + 1} MiB, too much for one page. "
-        f"Ask again with a limit of {min(fitting, limit - 1)} or less."
+        f"Ask again with a smaller limit; {ALWAYS_FITTING} always fit."
     )
 
 

@@ -15,9 +15,11 @@ from rest_framework.fields import empty
 from geofences.geometry import FenceGeometry, GeometryError, read_geometry
 from geofences.listings import MAX_GROUP_PAGE
 from geofences.queries import GeofencePage
-from geofences.stored_json import find_reason_not_to_store
+from geofences.stored_json import find_reason_not_to_store, text_bytes
 
 MAX_METADATA_BYTES = 16 * 1024
+MAX_TEXT_LIST_BYTES = 8 * 1024
+MAX_URL = 2048
 MAX_PAGE_LENGTH = 500
 MAX_OFFSET = 2**31 - 1
 NO_GEOMETRY = (
@@ -48,6 +50,22 @@ class OptionalTextField(TextField):
         return super().run_validation(data) or None
 
 
+class WebAddressField(OptionalTextField):
+    """An http or https URL of at most 2,048 bytes as it is sent."""
+
+    default_error_messages = {"too_large": f"The URL is larger than {MAX_URL} bytes; percent-encode it."}
+
+    def __init__(self) -> None:
+        message = "Must be an http:// or https:// URL."
+        super().__init__(max_length=MAX_URL, validators=[URLValidator(["http", "https"], message=message)])
+
+    def to_internal_value(self, data: Any) -> str:
+        text: str = super().to_internal_value(data)
+        if text_bytes(text) - 2 > MAX_URL:
+            self.fail("too_large")
+        return text
+
+
 class TrueOrFalseField(serializers.Field):
     default_error_messages = {"invalid": "Must be true or false."}
 
@@ -75,9 +93,12 @@ class NumberField(serializers.Field):
 
 
 class TextListField(serializers.Field):
-    """At most 50 texts of 1 to `max_length` characters; null counts as none."""
+    """At most 50 texts of 1 to `max_length` characters, 8 KiB as they are sent; null counts as none."""
 
-    default_error_messages = {"invalid": "Must be a list of at most 50 texts of 1 to {max_length} characters."}
+    default_error_messages = {
+        "invalid": "Must be a list of at most 50 texts of 1 to {max_length} characters.",
+        "too_large": f"The list is larger than {MAX_TEXT_LIST_BYTES // 1024} KiB.",
+    }
 
     def __init__(self, *, max_length: int) -> None:
         super().__init__(required=False, allow_null=True)
@@ -92,6 +113,8 @@ class TextListField(serializers.Field):
         texts = [text.strip() for text in data]
         if not all(0 < len(text) <= self.max_length for text in texts):
             self.fail("invalid", max_length=self.max_length)
+        if sum(text_bytes(text) + 1 for text in texts) > MAX_TEXT_LIST_BYTES:
+            self.fail("too_large")
         return texts
 
 
@@ -124,9 +147,7 @@ class GeofenceSerializer(serializers.Serializer):
     """The members that create and update share."""
 
     description = OptionalTextField(max_length=500)
-    webhook_url = OptionalTextField(
-        max_length=2048, validators=[URLValidator(["http", "https"], message="Must be an http:// or https:// URL.")]
-    )
+    webhook_url = WebAddressField()
     webhook_events = TextListField(max_length=100)
     metadata = MetadataField()
     group_name = OptionalTextField(max_length=255)

@@ -1,8 +1,14 @@
-"""Which JSON of a client may be stored as jsonb and handed out again in a list of 500, whatever it holds."""
+"""How large JSON of a client becomes once it is stored as jsonb and handed out again, and which JSON may be stored.
+
+Sizes are bytes as they are sent: Postgres writes a space behind each comma and colon, six bytes for most control
+characters, and numbers in full, so that 1e308 is five bytes in a request and 309 in every answer.
+"""
+
+from decimal import Decimal
+
+import orjson
 
 MAX_DEPTH = 32
-# jsonb keeps numbers in full: 1e308 is five bytes in a request and 309 in every answer.
-BYTES_OF_NUMBER_WITH_EXPONENT = 330
 
 
 def find_reason_not_to_store(value: object, max_bytes: int) -> str | None:
@@ -14,24 +20,41 @@ def find_reason_not_to_store(value: object, max_bytes: int) -> str | None:
         item, depth = pending.pop()
         if depth > MAX_DEPTH:
             return f"is nested more than {MAX_DEPTH} levels deep"
-        size += 2
         match item:
-            case str():
-                size += len(item.encode(errors="replace"))
-            case bool() | None:
-                size += 4
-            case int() | float():
-                size += _digits(item)
             case dict():
-                size += sum(len(key.encode(errors="replace")) + 3 for key in item)
+                size += 2 + sum(text_bytes(key) + 2 for key in item) + _commas(len(item))
                 pending += [(member, depth + 1) for member in item.values()]
             case list():
+                size += 2 + _commas(len(item))
                 pending += [(member, depth + 1) for member in item]
+            case _:
+                size += _bytes_of_scalar(item)
         if size > max_bytes:
             return f"is larger than {max_bytes // 1024} KiB"
     return None
 
 
-def _digits(number: int | float) -> int:
-    text = repr(float(number)) if abs(number) < 1e300 else "e"
-    return BYTES_OF_NUMBER_WITH_EXPONENT if "e" in text else len(text)
+def text_bytes(text: str) -> int:
+    """Return how many bytes a text is in JSON, its quotation marks included."""
+    return len(orjson.dumps(text))
+
+
+def quoted(text: str) -> str:
+    """Return the beginning of a text as a sentence about it shows it: between quotation marks, on one line."""
+    return orjson.dumps(text[:50]).decode()
+
+
+def _commas(members: int) -> int:
+    """Return the bytes between so many members, a space behind each comma."""
+    return 2 * max(members - 1, 0)
+
+
+def _bytes_of_scalar(value: object) -> int:
+    if isinstance(value, str):
+        return text_bytes(value)
+    if isinstance(value, float) and abs(value) < float("inf"):
+        text = repr(value)
+        return len(format(Decimal(text), "f")) if "e" in text else len(text)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value.bit_length() * 3 // 10 + 2  # at most so many digits, and a sign
+    return 5

@@ -36,16 +36,17 @@ class JSONParser(parsers.BaseParser):
         return read_strictly(body) if body.strip() else {}
 
 
-def read_strictly(body: bytes) -> Any:
-    """Return what JSON holds. Raises `ParseError` for what is none, NaN and NUL among it, or nests too deep."""
+def read_strictly(body: bytes, name: str = "The body") -> Any:
+    """Return what JSON holds. `name` begins the sentence of a refusal. Raises `ParseError` for what is none, NaN and
+    NUL among it, or nests too deep."""
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise exceptions.ParseError("The body is not valid JSON in UTF-8.", "malformed_json") from None
+        raise exceptions.ParseError(f"{name} is not valid JSON in UTF-8.", "malformed_json") from None
     if b"\\u0000" in body and _holds_nul(data):
-        raise exceptions.ParseError("The body holds a NUL character, which cannot be stored.", "malformed_json")
+        raise exceptions.ParseError(f"{name} holds a NUL character, which cannot be stored.", "malformed_json")
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deeper_than(data, MAX_DEPTH):
-        raise exceptions.ParseError(f"The body is nested deeper than {MAX_DEPTH} levels.", "malformed_json")
+        raise exceptions.ParseError(f"{name} is nested deeper than {MAX_DEPTH} levels.", "malformed_json")
     return data
 
 

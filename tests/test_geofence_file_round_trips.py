@@ -61,13 +61,22 @@ def geometries(draw: Any) -> dict[str, Any]:
         return {"type": "Polygon", "coordinates": draw(squares())}
     if kind == "MultiPolygon":
         parts = [draw(squares(west)) for west in (-170, -30.5, 90)[: draw(st.integers(1, 3))]]
-        return {"type": "MultiPolygon", "coordinates": parts, **draw(st.sampled_from([{}, {"bbox": [1, 2, 3, 4]}]))}
+        return {
+            "type": "MultiPolygon",
+            "coordinates": parts,
+            **draw(st.sampled_from([{}, {"bbox": [1, 2, 3, 4]}, {"bbox": None}])),
+        }
     center = [draw(longitudes), draw(latitudes), *draw(altitudes)]
     return {"type": "Circle", "center": center, "radius_meters": draw(st.floats(1, 1e5) | st.integers(1, 9))}
 
 
+numbers = st.one_of(
+    st.integers(-(2**63), 2**64 - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from([-0.0, 1e19, 2**63]),
+)
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e9, 1e9) | st.text(characters, max_size=9),
+    st.none() | st.booleans() | numbers | st.text(characters, max_size=9),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(characters, max_size=5), inner, max_size=2),
     max_leaves=4,
 )

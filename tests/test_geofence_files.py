@@ -12,6 +12,7 @@ from tests.support.fence_files import (
     GPX,
     KML,
     SQUARE,
+    RawJson,
     collection,
     counts,
     feature,
@@ -158,6 +159,8 @@ def test_gpx_tracks_routes_and_waypoints_become_fences(alice: Actor) -> None:
 
 CHANGED = '<ExtendedData><Data name="spatialflow"><value>{</value></Data></ExtendedData>'
 NO_NUMBER = "<Point><coordinates>8,nan</coordinates></Point>"
+NO_JSON = "the feature is not valid JSON in UTF-8."
+TWO = collection(feature(), feature())
 BOWTIE = {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]}
 
 
@@ -182,7 +185,17 @@ BOWTIE = {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0
         (feature(note="x" * 20_000), "metadata: The object is larger than 16 KiB."),
         (feature(point=[1]), None),
         (feature(archived="yes"), "archived: Must be true or false."),
-        (feature(note="a\0b"), "the feature is nested too deep or holds a NUL character."),
+        (feature(note="a\0b"), "the feature holds a NUL character, which cannot be stored."),
+        (RawJson("[" * 60 + "]" * 60), 'a feature is an object with the type "Feature".'),
+        (RawJson('{"a": NaN}'), NO_JSON),
+        (RawJson('{"a": 1e999}'), NO_JSON),
+        (RawJson('{"a": 1' + "0" * 5_000 + "}"), NO_JSON),
+        (RawJson('{"a": 1e99999999999999999999}'), NO_JSON),
+        (RawJson('{"a": "\\ud83d"}'), NO_JSON),
+        (RawJson('{"a": "\\ud83d\\u0041"}'), NO_JSON),
+        (RawJson('{"a": "\\udfff"}'), NO_JSON),
+        (RawJson('{"a": "\n"}'), NO_JSON),
+        (RawJson("nothing"), NO_JSON),
         ("feature", 'a feature is an object with the type "Feature".'),
         (POLYGON, 'a feature is an object with the type "Feature".'),
         ({"type": "Feature", "properties": [], "geometry": POLYGON}, "properties must be an object or null."),
@@ -219,34 +232,50 @@ def test_the_refusal_of_a_whole_file_says_what_is_first_wrong(alice: Actor) -> N
     ("body", "content_type", "status", "code", "words"),
     [
         (b"", GEOJSON, 400, "malformed_file", "body is empty"),
-        (b'{"type": "FeatureCollection", "features": [', GEOJSON, 400, "malformed_file", "premature EOF"),
-        (collection(feature())[:-9], GEOJSON, 400, "malformed_file", "not valid JSON"),
-        (b'{"features": [NaN]}', GEOJSON, 400, "malformed_file", "invalid char"),
-        (b'{"features": [{"a": 123456789012345678901234}]}', GEOJSON, 400, "malformed_file", "integer overflow"),
-        (b'{"features": ["\xff"]}', GEOJSON, 400, "malformed_file", "invalid bytes"),
+        (b'{"type": "FeatureCollection", "features": [', GEOJSON, 400, "malformed_file", "ends before"),
+        (collection(feature())[:-9], GEOJSON, 400, "malformed_file", "ends before"),
+        (collection(feature())[:-1], GEOJSON, 400, "malformed_file", "ends before"),
+        (b" ", GEOJSON, 400, "malformed_file", "ends before"),
+        (collection(feature()) + b"}", GEOJSON, 400, "malformed_file", "closed that is not open"),
+        (collection(feature()) * 2, GEOJSON, 400, "malformed_file", "one object"),
+        (collection(feature()) + b"x", GEOJSON, 400, "malformed_file", "outside of its features"),
+        (TWO.replace(b"}}, {", b"}} {"), GEOJSON, 400, "malformed_file", "comma is missing"),
+        (TWO.replace(b"}}, {", b"}},, {"), GEOJSON, 400, "malformed_file", "beside a comma"),
+        (collection(feature())[:-2] + b",]}", GEOJSON, 400, "malformed_file", "beside a comma"),
+        (b'{"features": [{"a": [1}]}', GEOJSON, 400, "malformed_file", "not open"),
+        (b'{"features": ["\xff"]}', GEOJSON, 400, "malformed_file", "has no type"),
+        (collection("\xff").replace(b"\\u00ff", b"\xff"), GEOJSON, 422, "import_refused", "not valid JSON in UTF-8"),
         (b'{"name": "\\udfff", "features": []}', GEOJSON, 400, "malformed_file", "surrogate"),
-        (b"[" * 100_000, GEOJSON, 400, "malformed_file", "deeper than 64"),
+        (b'{"name": "\xff", "features": []}', GEOJSON, 400, "malformed_file", "in UTF-8"),
+        (b"[" * 100_000, GEOJSON, 400, "malformed_file", "must be one object"),
+        (b'{"a":' * 100_000, GEOJSON, 400, "malformed_file", "deeper than 64"),
         (b'{"features": [' + b"[" * 3000 + b"]" * 3000 + b"]}", GEOJSON, 400, "malformed_file", "deeper than 64"),
-        (json.dumps(feature()).encode(), GEOJSON, 400, "malformed_file", "no features"),
-        (json.dumps(POLYGON).encode(), GEOJSON, 400, "malformed_file", "no features"),
-        (collection(), GEOJSON, 400, "malformed_file", "no features"),
-        (kml(), KML, 400, "malformed_file", "no features"),
+        (json.dumps(feature()).encode(), GEOJSON, 400, "malformed_file", 'the type "Feature"; it must be'),
+        (json.dumps(POLYGON).encode(), GEOJSON, 400, "malformed_file", 'the type "Polygon"; it must be'),
+        (b'{"type": "Topology", "features": []}', GEOJSON, 400, "malformed_file", 'the type "Topology"; it must be'),
+        (b'{"features": []}', GEOJSON, 400, "malformed_file", "has no type; it must be"),
+        (b'{"type": "FeatureCollection"}', GEOJSON, 400, "malformed_file", "must be a list"),
+        (b'{"type": "FeatureCollection", "features": {}}', GEOJSON, 400, "malformed_file", "must be a list"),
+        (
+            collection(feature("a"))[:-1] + b', "\\u0066eatures": []}', GEOJSON, 400, "malformed_file",
+            'two members "features"',
+        ),
         (kml("<name>x")[:-30], KML, 400, "malformed_file", "not valid XML"),
         (collection(feature()), KML, 400, "malformed_file", "not valid XML"),
-        (b"<gpx/>", KML, 400, "malformed_file", "must be 'kml'"),
-        (b"<kml/>", GPX, 400, "malformed_file", "must be 'gpx'"),
+        (b"<gpx/>", KML, 400, "malformed_file", 'must be "kml"'),
+        (b"<kml/>", GPX, 400, "malformed_file", 'must be "gpx"'),
         (b'<!DOCTYPE kml [<!ENTITY a "Yard">]>' + kml("<name>&a;</name>"), KML, 400, "malformed_file", "DOCTYPE"),
         (b'<!DOCTYPE kml SYSTEM "file:///etc/passwd"><kml/>', KML, 400, "malformed_file", "DOCTYPE"),
         (kml("<name>&a;</name>"), KML, 400, "malformed_file", "not valid XML"),
         (kml("<a/>" * 50_001), KML, 422, "feature_too_large", "index 0"),
         (kml("<name>Yard</name>"), KML, 422, "import_refused", "no geometry"),
         (kml("<name>Yard</name><LineString/>"), KML, 422, "import_refused", "a LineString"),
-        (kml("<name>Y</name>" + NO_NUMBER), KML, 422, "import_refused", "'nan' is not a number"),
+        (kml("<name>Y</name>" + NO_NUMBER), KML, 422, "import_refused", '"nan" is not a number'),
         (kml("<name>Y</name><Point/>"), KML, 422, "import_refused", "radius_meters"),
         (kml("<name>Y</name><Polygon/>"), KML, 422, "import_refused", "list of rings"),
         (kml(f"<name>Y</name>{CHANGED}<Point/>"), KML, 422, "import_refused", "was changed"),
         (gpx("<trk><name>T</name></trk>"), GPX, 422, "import_refused", "at least one"),
-        (gpx('<wpt lat="x" lon="1"><name>W</name></wpt>'), GPX, 422, "import_refused", "'x' is not a number"),
+        (gpx('<wpt lat="x" lon="1"><name>W</name></wpt>'), GPX, 422, "import_refused", '"x" is not a number'),
         (gpx(track("T", [[8, 91], [9, 47]])), GPX, 422, "import_refused", "latitude"),
         (collection(feature()), "text/plain", 415, "unsupported_media_type", "?format="),
         (collection(feature()), "", 415, "unsupported_media_type", "?format="),
@@ -287,6 +316,65 @@ def test_a_wrong_query_is_refused(alice: Actor, query: dict[str, str], field: st
 
     assert (refused.status_code, list(refused.json()["details"])) == (422, [field])
     assert not Geofence.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [(collection(), GEOJSON), (kml(), KML), (gpx(""), GPX), (b'{"features":[ ],"type":"FeatureCollection"}', GEOJSON)],
+)
+def test_a_file_without_features_makes_nothing(alice: Actor, body: bytes, content_type: str) -> None:
+    answer = send(alice.client, body, content_type)
+
+    assert (answer.status_code, counts(answer)) == (200, (0, 0, 0, 0)), answer.content
+
+
+def test_what_stands_beside_the_features_is_left_alone(alice: Actor) -> None:
+    beside = b'{"bbox": [1, 2], "crs": {"features": [{"features": [1]}]}, "name": "features", "features" :[ \n'
+
+    answer = send(alice.client, beside + json.dumps(feature('[{\\"')).encode() + b' ] , "type": "FeatureCollection" }')
+
+    assert counts(answer) == (1, 1, 0, 0), answer.content
+    assert only_fence(alice)["name"] == '[{\\"'
+
+
+@pytest.mark.parametrize(
+    ("inner", "query", "name", "radius", "metadata"),
+    [
+        ('<Data name="radius_meters"><value>40</value></Data>', {}, "Spot", 40, {}),
+        ('<Data name="radius_meters"><value>40.5</value></Data>', {"radius_meters": 9}, "Spot", 40.5, {}),
+        (
+            '<SchemaData><SimpleData name="NAME_1">Zug</SimpleData></SchemaData>',
+            {"radius_meters": 9, "name_property": "NAME_1"},
+            "Zug",
+            9,
+            {"name": "Spot"},
+        ),
+        ('<Data name="tags"><value>a</value></Data>', {"radius_meters": 9}, "Spot", 9, {"tags": "a"}),
+    ],
+)
+def test_extended_data_of_kml_holds_names_and_radii(
+    alice: Actor, inner: str, query: dict[str, Any], name: str, radius: float, metadata: dict[str, str]
+) -> None:
+    point = "<Point><coordinates>8.5,47.3</coordinates></Point>"
+
+    answer = send(alice.client, kml(f"<name>Spot</name><ExtendedData>{inner}</ExtendedData>{point}"), KML, **query)
+
+    assert counts(answer) == (1, 1, 0, 0), answer.content
+    fence = only_fence(alice)
+    assert (fence["name"], fence["radius_meters"], fence["metadata"]) == (name, radius, metadata)
+
+
+@pytest.mark.parametrize(
+    ("radius", "words"), [("wide", '"wide" is not a number'), ("0", "above 0"), ("nan", "not a number")]
+)
+def test_a_radius_in_extended_data_that_is_none_is_refused(alice: Actor, radius: str, words: str) -> None:
+    data = f'<ExtendedData><Data name="radius_meters"><value>{radius}</value></Data></ExtendedData>'
+    body = kml(f"<name>Spot</name>{data}<Point><coordinates>8.5,47.3</coordinates></Point>")
+
+    refused = send(alice.client, body, KML, radius_meters=9)
+
+    assert refused.status_code == 422
+    assert words in refused.json()["errors"][0]["message"]
 
 
 def test_another_property_can_hold_the_name(alice: Actor) -> None:

@@ -1,12 +1,15 @@
 """Groups, tags, the archive, the summary for a map, the totals, and how large an answer may become."""
 
 import random
+import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 
 from accounts.models import Workspace
+from geofences.geometry import GeometryError, read_geometry
 from geofences.models import Geofence, GeofenceTotal
 from tests.support.cast import Actor
 from tests.support.fences import CIRCLE, POLYGON, URL, names, store_fence, store_row
@@ -128,7 +131,7 @@ def test_a_page_that_is_too_large_says_which_limit_fits(alice: Actor) -> None:
         store_row(alice, f"fence {number}", age=number + 1, geometry=geometry)
 
     refused = alice.client.get(URL, {"limit": 500})
-    allowed = int(refused.json()["detail"].split("a limit of ")[1].split()[0])
+    allowed = int(refused.json()["detail"].split("a smaller limit; ")[1].split()[0])
     fitting = alice.client.get(URL, {"limit": allowed})
 
     assert (refused.status_code, refused.json()["error_code"]) == (422, "page_too_large")
@@ -140,16 +143,71 @@ def test_a_page_that_is_too_large_says_which_limit_fits(alice: Actor) -> None:
     assert len(summary.content) < 5 * 1024 * 1024
 
 
+def strip_with_long_numbers(altitudes: int) -> dict[str, Any]:
+    """Return a geometry with so many altitudes that are 302 bytes in an answer."""
+    ring = [*large_geometry()["coordinates"][0]]
+    return {
+        "type": "Polygon",
+        "coordinates": [[[*at, 1e-300] for at in ring[:altitudes]] + ring[altitudes:-1] + ring[:1]],
+    }
+
+
+LARGEST = {
+    "description": "\x01" * 500,
+    "webhook_url": "https://example.com/" + "u" * (2048 - 20),
+    "webhook_events": ["\x01" * 32] * 42,
+    "metadata": {"a": "\x01" * 2728},
+    "group_name": "\x01" * 255,
+    "address": "\x01" * 1000,
+    "tags": [f"{number:02}" + "\x01" * 31 for number in range(42)],
+}
+
+
 def test_a_hundred_of_the_largest_fences_always_fit(alice: Actor) -> None:
     """The SDK asks for a hundred: it must never meet the refusal of a large page."""
-    largest = {"geometry": {"padding": "x" * 64 * 1024}, "metadata": {"padding": "x" * 16 * 1024}}
-    texts = {"description": "€" * 500, "webhook_url": "u" * 2048, "address": "€" * 1000}
-    for number in range(100):
-        store_row(alice, f"fence {number}", **largest, **texts, webhook_events=["e" * 100] * 50)
+    fitting = max(altitudes for altitudes in range(30, 100) if can_be_read(strip_with_long_numbers(altitudes)))
+    stored = store_fence(alice, "\x01" * 100, strip_with_long_numbers(fitting), **LARGEST)
+    fence = Geofence.objects.get(pk=stored["id"])
+    for number in range(1, 100):
+        fence.pk, fence.created_at = uuid.uuid4(), fence.created_at - timedelta(seconds=number)
+        fence.distinct_by = fence.pk
+        fence.save(force_insert=True)
 
     answer = alice.client.get(URL, {"limit": 100})
 
-    assert (answer.status_code, answer.json()["count"]) == (200, 100)
+    assert (answer.status_code, answer.json()["count"]) == (200, 100), answer.content[:500]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT octet_length(geometry::text), octet_length(metadata::text) FROM geofences_geofence")
+        geometry_bytes, metadata_bytes = cursor.fetchone()
+    assert 65_536 - 310 < geometry_bytes <= 65_536
+    assert 16_384 - 12 < metadata_bytes <= 16_384
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("webhook_url", "https://example.com/" + "u" * (2049 - 20)),
+        ("webhook_url", "https://example.com/" + "\x01" * 340),
+        ("webhook_events", ["\x01" * 32] * 43),
+        ("metadata", {"a": "\x01" * 2_730}),
+        ("metadata", {"a": 1e-300, "b": [1e308] * 60}),
+        ("tags", [f"{number:02}" + "\x01" * 31 for number in range(43)]),
+        ("geometry", strip_with_long_numbers(99)),
+    ],
+)
+def test_a_larger_one_is_refused(alice: Actor, member: str, value: Any) -> None:
+    refused = alice.client.post(URL, {"name": "Large", "geometry": POLYGON, **LARGEST, member: value}, format="json")
+
+    assert (refused.status_code, list(refused.json()["details"])) == (422, [member])
+    store_fence(alice, "Large", **LARGEST)
+
+
+def can_be_read(geometry: dict[str, Any]) -> bool:
+    try:
+        read_geometry(geometry)
+    except GeometryError:
+        return False
+    return True
 
 
 def assert_totals_are_true(workspace: Workspace) -> None:

@@ -46,6 +46,7 @@ SWAPPED = "the latitude is outside -90 to 90; the order is [longitude, latitude]
 CROSSES = "the edge that starts here crosses or overlaps another edge"
 NO_RADIUS = "radius_meters must be a number above 0 and at most 100,000."
 COVERS_A_POLE = "center: the circle covers a pole, which no polygon in longitude and latitude can do."
+NO_BOUNDS = "bbox: the bounds are a list of four or six numbers, [west, south, east, north]."
 LONG_BAR = [[0, 0], [100, 0], [100, 1], [0, 1], [0, 0]]
 
 
@@ -100,17 +101,17 @@ def test_a_thousand_positions_are_read_and_one_more_is_not() -> None:
         (multi_polygon(), "coordinates must be a list of polygons, with at least one."),
         (multi_polygon([]), "polygon 0, coordinates must be a list of rings, with at least one."),
         (multi_polygon([SQUARE], [[1]]), f"polygon 1, ring 0, position 0: {NO_POSITION}"),
-        (multi_polygon(*small_squares(65)), "the geometry has more than 64 rings."),
-        (polygon(LONG_BAR, *holes(33)), "the geometry has 33 holes; at most 32 are allowed."),
+        (multi_polygon(*small_squares(65)), "polygon 64, ring 0: a geometry has at most 64 rings."),
+        (polygon(LONG_BAR, *holes(33)), "ring 33: a geometry has at most 32 holes."),
         (
             multi_polygon(
                 *[[[[-x, -2], [-x - 0.5, -2], [-x, -1], [-x, -2]]] for x in range(63)], [LONG_BAR, *holes(1)]
             ),
-            "the geometry has 65 rings; at most 64 are allowed.",
+            "polygon 63, ring 1: a geometry has at most 64 rings.",
         ),
         (
             multi_polygon([regular_ring(600)], [[[x + 5, y] for x, y in regular_ring(600)]]),
-            "the geometry has 1,200 positions; at most 1,000 are allowed.",
+            "polygon 1, ring 0, position 400: a geometry has at most 1,000 positions.",
         ),
         # positions
         (polygon([[0, 0], [1], [1, 1], [0, 0]]), f"ring 0, position 1: {NO_POSITION}"),
@@ -184,11 +185,26 @@ def test_a_thousand_positions_are_read_and_one_more_is_not() -> None:
         (circle(0, 90, 1), COVERS_A_POLE),
         (circle(0, -89.5, 60_000), COVERS_A_POLE),
         # what could not be stored
-        ({**polygon(SQUARE), "bbox": [[["x"] * 50_000] * 3]}, "the geometry is larger than 64 KiB."),
-        ({**polygon(SQUARE), "bbox": [1e308] * 1_000}, "the geometry is larger than 64 KiB."),
+        (polygon([[x, y, 1e-300] for x, y in regular_ring(300)]), "the geometry is larger than 64 KiB."),
         (
-            {**polygon(SQUARE), "note": "x"},
-            "a geometry has no member 'note'; put what describes the fence into metadata.",
+            {**polygon(SQUARE), "note 'x'": "x"},
+            "a Polygon has no member \"note 'x'\"; put what describes the fence into metadata.",
+        ),
+        (
+            {**polygon(SQUARE), "center": [0, 0], "radius_meters": 5},
+            'a Polygon has no member "center"; put what describes the fence into metadata.',
+        ),
+        (
+            {**circle(0, 0, 5), "coordinates": [0, 0]},
+            'a Circle has no member "coordinates"; put what describes the fence into metadata.',
+        ),
+        ({**polygon(SQUARE), "bbox": "\x01" * 60_000}, NO_BOUNDS),
+        ({**polygon(SQUARE), "bbox": [0, 0, 1]}, NO_BOUNDS),
+        ({**polygon(SQUARE), "bbox": [0, 0, 1, "1"]}, f"bbox: {NO_POSITION}"),
+        ({**polygon(SQUARE), "bbox": [0, 0, 181, 1]}, "bbox: the longitude is outside -180 to 180."),
+        (
+            {**polygon(SQUARE), "bbox": [0, 1, 1, 0]},
+            "bbox: the south is north of the north; the order is [west, south, east, north].",
         ),
     ],
 )
@@ -197,6 +213,12 @@ def test_refusals_name_the_place(given: Any, sentence: str) -> None:
         read_geometry(given)
 
     assert str(refusal.value) == sentence
+
+
+@pytest.mark.parametrize("bbox", [None, [0, 0, 10, 10], [0, 0, -5.5, 10, 10, 1e9], [170, -10, -170, 10]])
+@pytest.mark.parametrize("given", [polygon(SQUARE), circle(0, 0, 5)])
+def test_bounds_are_kept_as_they_are(given: dict[str, Any], bbox: Any) -> None:
+    assert read_geometry({**given, "bbox": bbox}).given["bbox"] == bbox
 
 
 @pytest.mark.parametrize("given", [polygon(SQUARE), multi_polygon([SQUARE]), circle(0, 0, 5)])
@@ -255,4 +277,7 @@ def test_equal_geometries_have_equal_digests() -> None:
         read_geometry(polygon(SQUARE)).digest
         != read_geometry(polygon([[0, 0], [10, 0], [10, 10.000001], [0, 10], [0, 0]])).digest
     )
+    minus = [[-0.0 if number == 0 else number for number in position] for position in SQUARE]
+    assert read_geometry(polygon(SQUARE)).digest == read_geometry(polygon(minus)).digest
+    assert read_geometry(circle(0, 0, 50)).digest == read_geometry(circle(-0.0, -0.0, 50)).digest
     assert read_geometry(circle(1, 1, 50)).digest != read_geometry(circle(1, 1, 50.001)).digest

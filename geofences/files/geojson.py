@@ -1,63 +1,158 @@
-"""GeoJSON (RFC 7946): a FeatureCollection. A circle, which it lacks, is a Point with the property radius_meters."""
+"""GeoJSON (RFC 7946): a FeatureCollection. A circle, which it lacks, is a Point with the property radius_meters.
 
+A file is cut into its features by its brackets, commas and texts alone; what each holds is read like any JSON that
+clients send, so what the API takes comes through a file unchanged, and what it refuses is an error of that feature.
+"""
+
+import re
 from collections.abc import Iterator
 from typing import Any
 
-import ijson
 import orjson
 from rest_framework.exceptions import ParseError
 
 from geofences.files.stream import CHUNK, BoundedStream, Feature, MalformedFile
+from geofences.stored_json import quoted
 from spatialflow.strict_json import read_strictly
 
 HEAD = b'{"type":"FeatureCollection","features":['
 TAIL = b"\n]}\n"
 ROOT, FEATURES = 1, 2  # how deep the outermost object lies, and the list in it
 MAX_DEPTH = 64
+# A whole text, or one of the signs that give JSON its structure; a lone quotation mark begins a text that goes on.
+TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[]\[{}:,"]', re.DOTALL)
+CLOSING = {b"{": b"}", b"[": b"]"}
 
 
 def read(stream: BoundedStream) -> Iterator[Feature]:
     """Yield the features of a FeatureCollection. Raises MalformedFile."""
-    try:
-        # C numbers instead of Decimal: as everywhere, a number is what a double holds.
-        for item in _items(ijson.basic_parse(stream, use_float=True, buf_size=CHUNK)):
+    splitter = _Splitter()
+    for between, token in _tokens(stream):
+        try:
+            item = splitter.take(between, token)
+        except _NotJson as error:
+            raise MalformedFile(f"The file is not valid JSON, near byte {stream.position}: {error}.") from None
+        if item is not None:
             stream.feature_ends()
             yield _feature(item)
-    except ijson.JSONError as error:
-        reason = str(error.args[0]).partition("\n")[0] if error.args else ""
-        raise MalformedFile(f"The file is not valid JSON in UTF-8, near byte {stream.position}: {reason}") from None
-    except UnicodeError:
-        raise MalformedFile(f"The file holds half a surrogate pair, near byte {stream.position}.") from None
+    _check_collection(bytes(splitter.outside), is_whole=not splitter.due)
 
 
-def _items(events: Iterator[tuple[str, Any]]) -> Iterator[Any]:
-    """Yield the items of the member `features` of the outermost object. Raises MalformedFile.
+def _tokens(stream: BoundedStream) -> Iterator[tuple[bytes, bytes]]:
+    """Yield each token of the file with what stands before it; at last the rest, with an empty one."""
+    pending = b""
+    while piece := _read_chunk(stream):
+        pending += piece
+        end = 0
+        for found in TOKEN.finditer(pending):
+            if found[0] == b'"':
+                break
+            yield pending[end : found.start()], found[0]
+            end = found.end()
+        pending = pending[end:]
+    yield pending, b""
 
-    The library's own way there keeps the whole path of every level: 100 KB of brackets would fill all memory.
+
+def _read_chunk(stream: BoundedStream) -> bytes:
+    """Return a chunk, shorter only at the end, so that no text is begun anew for each byte of a slow sender."""
+    chunk = b""
+    while len(chunk) < CHUNK and (piece := stream.read()):
+        chunk += piece
+    return chunk
+
+
+class _NotJson(Exception):
+    """The file has not the structure of JSON; the text is the reason."""
+
+
+class _Splitter:
+    """Takes the tokens of a file and gives the items of the member `features` of its outermost object, as bytes.
+
+    `outside` is the file without these items, `due` the brackets that have to be closed.
     """
-    depth, member, is_in_list, builder = 0, None, False, None
-    for event, value in events:
-        depth += event.startswith("start")
-        if depth > MAX_DEPTH:
+
+    def __init__(self) -> None:
+        self.outside, self.item, self.due = bytearray(), bytearray(), bytearray()
+        self.member = ""
+        self.expects_member = self.is_in_list = self.had_list = self.had_item = False
+
+    def take(self, between: bytes, token: bytes) -> bytes | None:
+        """Return the item that this token ends, if it does. Raises _NotJson, MalformedFile."""
+        if self.is_in_list and len(self.due) == FEATURES and token in (b",", b"]"):
+            return self._end_item(between, token)
+        part = self.item if self.is_in_list else self.outside
+        part += between
+        if token[:1] in (b"{", b"[", b'"') and len(self.due) == FEATURES and self.is_in_list and part.strip():
+            raise _NotJson("a comma is missing between two features")
+        part += token
+        if token in CLOSING:
+            self._open(token)
+        elif token in (b"}", b"]") and (not self.due or self.due.pop() != token[0]):
+            raise _NotJson("a bracket is closed that is not open")
+        elif len(self.due) == ROOT:
+            self._note_member(token)
+        return None
+
+    def _end_item(self, between: bytes, token: bytes) -> bytes | None:
+        item = bytes(self.item + between).strip()
+        self.item.clear()
+        if token == b"]":
+            self.is_in_list = False
+            self.due.pop()
+            self.outside += token
+        if not item and (token == b"," or self.had_item):
+            raise _NotJson("a feature is missing beside a comma")
+        self.had_item = True
+        return item or None
+
+    def _open(self, token: bytes) -> None:
+        if not self.due and (token == b"[" or self.outside.strip() != b"{"):
+            raise MalformedFile("The file is not GeoJSON: it must be one object, a FeatureCollection.")
+        self.is_in_list = self.is_in_list or (len(self.due) == ROOT and token == b"[" and self.member == "features")
+        self.due += CLOSING[token]
+        if len(self.due) > MAX_DEPTH:
             raise MalformedFile(f"The file is nested deeper than {MAX_DEPTH} levels.")
-        if event == "map_key" and depth == ROOT:
-            member = value
-        if event.endswith("_array") and depth == FEATURES and builder is None:
-            is_in_list = event == "start_array" and member == "features"
-        elif is_in_list:
-            builder = builder or ijson.ObjectBuilder()
-            builder.event(event, value)
-        depth -= event.startswith("end")
-        if builder is not None and depth == FEATURES:
-            yield builder.value
-            builder = None
+        self.expects_member = len(self.due) == ROOT
+
+    def _note_member(self, token: bytes) -> None:
+        """Keep the name of the outermost object's member whose value comes next."""
+        if token[:1] == b'"' and self.expects_member:
+            self.member = _text(token)
+            if self.member == "features" and self.had_list:
+                raise MalformedFile('The file has two members "features".')
+            self.had_list = self.had_list or self.member == "features"
+        self.expects_member = token == b","
 
 
-def _feature(item: Any) -> Feature:
+def _text(token: bytes) -> str:
     try:
-        item = read_strictly(orjson.dumps(item))  # the bounds of any JSON that clients send: depth, no NUL
-    except (ParseError, orjson.JSONEncodeError):
-        return Feature(problem="the feature is nested too deep or holds a NUL character.")
+        text: str = orjson.loads(token)
+    except orjson.JSONDecodeError as error:
+        raise _NotJson(error.msg) from None
+    return text
+
+
+def _check_collection(outside: bytes, *, is_whole: bool) -> None:
+    """Raise MalformedFile unless a file that is this without its features is a FeatureCollection."""
+    if not is_whole or not outside.strip():
+        raise MalformedFile("The file is not valid JSON: it ends before it is complete.")
+    try:
+        root = orjson.loads(outside)
+    except orjson.JSONDecodeError as error:
+        raise MalformedFile(f"The file is not valid JSON in UTF-8, outside of its features: {error.msg}.") from None
+    kind = root.get("type") if isinstance(root, dict) else None
+    if kind != "FeatureCollection":
+        found = f"has the type {quoted(kind)}" if isinstance(kind, str) else "has no type"
+        raise MalformedFile(f"The file {found}; it must be a FeatureCollection, with a list of features.")
+    if not isinstance(root.get("features"), list):
+        raise MalformedFile('The file has no features: the member "features" must be a list.')
+
+
+def _feature(text: bytes) -> Feature:
+    try:
+        item = read_strictly(text, "the feature")
+    except ParseError as error:
+        return Feature(problem=str(error.detail))
     if not isinstance(item, dict) or item.get("type") != "Feature":
         return Feature(problem='a feature is an object with the type "Feature".')
     properties = item.get("properties")

@@ -1,6 +1,7 @@
 """KML 2.2 (OGC 07-147r2): placemarks with a Polygon, a MultiGeometry of these, or a Point as the centre of a circle.
 
-What KML has no element for goes as JSON into ExtendedData. Other ExtendedData becomes metadata of the fence.
+What KML has no element for goes as JSON into ExtendedData. Other ExtendedData becomes metadata of the fence;
+the query can choose a name from it, and `radius_meters` in it is a point's.
 """
 
 from collections.abc import Iterator
@@ -29,22 +30,22 @@ GEOMETRIES = ("Polygon", "MultiGeometry", "Point", "LineString", "LinearRing", "
 def read(stream: BoundedStream) -> Iterator[Feature]:
     """Yield the placemarks, in whatever folders they are. Raises MalformedFile."""
     for placemark in read_elements(stream, "kml", frozenset({"Placemark"})):
+        texts = _read_texts(placemark)
+        properties: dict[str, Any] = {"name": text_of(placemark, "name")}
         try:
-            yield Feature(_read_geometry(placemark), _read_properties(placemark))
+            ours = read_fence_members(texts.pop(OURS, None))
+            properties |= {"description": text_of(placemark, "description"), **ours}
+            yield Feature(_read_geometry(placemark), properties, texts=texts)
         except Unreadable as error:
-            yield Feature(None, {"name": text_of(placemark, "name")}, str(error))
+            yield Feature(None, properties, str(error), texts)
 
 
-def _read_properties(placemark: Any) -> dict[str, Any]:
-    extended = {data.get("name", ""): text_of(data, "value") for data in placemark.iterfind("ExtendedData/Data")}
+def _read_texts(placemark: Any) -> dict[str, str]:
+    """Return what the placemark's ExtendedData says, by name."""
+    texts = {data.get("name", ""): text_of(data, "value") or "" for data in placemark.iterfind("ExtendedData/Data")}
     for data in placemark.iterfind("ExtendedData/SchemaData/SimpleData"):
-        extended[data.get("name", "")] = (data.text or "").strip()
-    ours = read_fence_members(extended.pop(OURS, None))
-    properties = {"name": text_of(placemark, "name"), "description": text_of(placemark, "description"), **ours}
-    if extended:
-        known = ours.get("metadata")
-        properties["metadata"] = (known if isinstance(known, dict) else {}) | extended
-    return properties
+        texts[data.get("name", "")] = (data.text or "").strip()
+    return texts
 
 
 def _read_geometry(placemark: Any) -> dict[str, Any]:

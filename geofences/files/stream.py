@@ -32,11 +32,20 @@ class Readable(Protocol):
 
 @dataclass
 class Feature:
-    """One feature as a file has it. The geometry is GeoJSON's, points among it; `problem` says why there is none."""
+    """One feature as a file has it. The geometry is GeoJSON's, points among it; `problem` says why there is none.
+
+    `texts` are properties of a format in which all are text: never members of a fence, but its metadata.
+    """
 
     geometry: Any = None
     properties: dict[str, Any] = field(default_factory=dict)
     problem: str | None = None
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def find(self, name: str) -> Any:
+        """Return a property, or None."""
+        value = self.properties.get(name)
+        return self.texts.get(name) if value is None else value
 
 
 class BoundedStream:

@@ -13,6 +13,7 @@ from lxml import etree
 from rest_framework.exceptions import ParseError
 
 from geofences.files.stream import BoundedStream, MalformedFile
+from geofences.stored_json import quoted
 from spatialflow.strict_json import read_strictly
 
 MAX_ELEMENTS = 50_000  # in one feature
@@ -64,7 +65,7 @@ class _Collector:
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         name = _local_name(tag)
         if not self.is_begun and name != self.root:
-            raise MalformedFile(f"The file's first element is {name[:50]!r}; it must be {self.root!r}.")
+            raise MalformedFile(f"The file's first element is {quoted(name)}; it must be {quoted(self.root)}.")
         self.is_begun = True
         if self.builder is None and name in self.wanted:
             self.builder, self.depth, self.elements = etree.TreeBuilder(), 0, 0
@@ -109,7 +110,7 @@ def read_number(text: str | None) -> float:
     if WHOLE_NUMBER.fullmatch(text):
         return int(text)
     if not NUMBER.fullmatch(text):
-        raise Unreadable(f"{text[:50]!r} is not a number.")
+        raise Unreadable(f"{quoted(text)} is not a number.")
     return float(text)
 
 
@@ -124,7 +125,7 @@ def read_fence_members(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        members = read_strictly(text.encode())
+        members = read_strictly(text.encode(), "it")
     except ParseError as error:
         raise Unreadable(f"what this service wrote about the fence was changed: {error.detail}") from None
     if not isinstance(members, dict):

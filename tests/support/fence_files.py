@@ -17,8 +17,13 @@ def feature(name: Any = "Yard", geometry: Any = POLYGON, **properties: Any) -> d
     return {"type": "Feature", "geometry": geometry, "properties": {"name": name, **properties}}
 
 
+class RawJson(str):
+    """A feature as it stands in a file, be it JSON or not."""
+
+
 def collection(*features: Any) -> bytes:
-    return json.dumps({"type": "FeatureCollection", "features": features}).encode()
+    inner = ", ".join(one if isinstance(one, RawJson) else json.dumps(one) for one in features)
+    return f'{{"type": "FeatureCollection", "features": [{inner}]}}'.encode()
 
 
 def kml(*placemarks: str) -> bytes:
