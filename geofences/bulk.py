@@ -1,8 +1,9 @@
 """Many fences at once from a list of addresses with their coordinates, as a CRM or a route planner has them.
 
 Each item stands for itself: one that is refused keeps no other from being made. An item is a duplicate when an active,
-unarchived fence has its address or repeats its name and circle, or when an earlier item of the request does. The number
-of statements does not grow with the number of items.
+unarchived fence has its address or repeats its name and circle, or when an earlier item of the request does. The
+requests of one workspace take turns, so that of several with the same item one makes it. The number of statements does
+not grow with the number of items.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import MD5
 from rest_framework.request import Request
@@ -25,6 +27,7 @@ from spatialflow.errors import Conflict, PayloadTooLarge
 MAX_ITEMS = 500
 DEFAULT_BUFFER_METERS = 100
 MAX_NAME = 100
+LOCK_BULK = 0x6765_6F62  # first half of an advisory lock's key, any number of our own
 
 Strategy = Literal["skip", "override", "fail"]
 
@@ -92,27 +95,28 @@ def read_item(workspace_id: uuid.UUID, user_id: uuid.UUID, fields: dict[str, Any
 
 
 def create_many(workspace_id: uuid.UUID, items: list[Item], strategy: Strategy) -> list[dict[str, Any]]:
-    """Make the fences and return the result of every item, in the order given. With the strategy `fail` a duplicate
-    refuses the whole request before anything is made. Raises DuplicateItem.
+    """Make the fences within the caller's transaction and return the result of every item, in the order given. With
+    the strategy `fail` a duplicate refuses the whole request. Raises DuplicateItem.
     """
+    _take_turn(workspace_id)
     wanted = [item for item in items if item.fence]
     _find_matches(workspace_id, wanted)
     to_make = [item for item in wanted if item.may_repeat or not item.match]
-    if strategy == "fail" and (repeated := next((item for item in wanted if item not in to_make), None)):
-        raise DuplicateItem(
-            f"The item with index {repeated.index} is a duplicate, so nothing was created. Leave it out, or send "
-            'dedup_strategy "skip" or "override".',
-            extra={"index": repeated.index, "dedup_match": repeated.match},
-        )
+    if strategy == "fail":
+        _refuse_first([item for item in wanted if item.match and not item.may_repeat])
     # In one order, so that two requests with the same items never wait for one another in a circle.
     fences = [item.fence for item in sorted(to_make, key=lambda item: item.repetition_key) if item.fence]
     Geofence.objects.bulk_create(fences, ignore_conflicts=True)
     made = set(_fences(workspace_id).filter(id__in=[fence.id for fence in fences]).values_list("id", flat=True))
-    # The unique index kept out what another request made since we looked.
-    _find_stored_repetitions(workspace_id, [item for item in to_make if item.fence and item.fence.id not in made])
+    # The unique index kept out what a request of another kind made since we looked.
+    late = [item for item in to_make if item.fence and item.fence.id not in made]
+    _find_stored_repetitions(workspace_id, late)
+    if strategy == "fail":
+        _refuse_first(late)
     return [_result(item, made) for item in items]
 
 
+@transaction.atomic
 def create_and_record(request: Request, items: list[Item], strategy: Strategy) -> list[dict[str, Any]]:
     """Make the fences in the caller's workspace, note in the audit trail how many became what, and return the result
     of every item. Raises DuplicateItem."""
@@ -130,8 +134,26 @@ def create_and_record(request: Request, items: list[Item], strategy: Strategy) -
             **{status: counted[status] for status in ("created", "duplicate", "error")},
             "duration_ms": round((time.monotonic() - began) * 1000),
         },
+        status_code=201,
     )
     return results
+
+
+def _take_turn(workspace_id: uuid.UUID) -> None:
+    """Wait for the workspace's turn to look for duplicates and make fences, and hold it until the transaction ends. No
+    index could tell: equal addresses may be stored on purpose."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_BULK, workspace_id.int % 2**31])
+
+
+def _refuse_first(repeated: list[Item]) -> None:
+    """Raise DuplicateItem that names the first of these items, if there are any."""
+    if repeated:
+        raise DuplicateItem(
+            f"The item with index {repeated[0].index} is a duplicate, so nothing was created. Leave it out, or send "
+            'dedup_strategy "skip" or "override".',
+            extra={"index": repeated[0].index, "dedup_match": repeated[0].match},
+        )
 
 
 def _circle(fields: dict[str, Any]) -> FenceGeometry:

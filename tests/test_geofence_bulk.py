@@ -9,6 +9,8 @@ from accounts.models import AuditEvent
 from geofences.models import Geofence
 from tests.support.cast import Actor
 from tests.support.fences import URL, names, store_fence
+from tests.support.launch import Server
+from tests.support.race import Answer, at_once, call
 
 BULK = f"{URL}/bulk"
 
@@ -124,6 +126,38 @@ def test_fail_refuses_all_before_anything_is_made(alice: Actor) -> None:
     assert statuses(send(alice.client, item(0, "new"), dedup_strategy="fail")) == ["created"]
 
 
+@pytest.mark.parametrize("same", [{}, {"address": "Elsewhere 2", "name": "Yard", "lng": 8.5}])
+def test_fail_refuses_two_items_that_would_be_one_fence(alice: Actor, same: dict[str, Any]) -> None:
+    refused = send(alice.client, item(0, name="Yard"), item(1, **same), dedup_strategy="fail")
+
+    assert (refused.status_code, refused.json()["index"]) == (409, 1)
+    assert not Geofence.objects.exists()
+    allowed = send(
+        alice.client, item(0, name="Yard"), item(1, **{**same, "override_dedup": True}), dedup_strategy="fail"
+    )
+    assert statuses(allowed) == ["created", "created"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("strategy", ["skip", "fail"])
+def test_of_many_requests_with_one_address_one_makes_it(alice: Actor, server: Server, strategy: str) -> None:
+    headers = {"X-API-KEY": alice.make_key()[1]}
+
+    def create(number: int) -> Answer:
+        # Only the address is the same: no unique index could tell.
+        items = [item(0, name=f"Yard {number}", lng=8.5 + number / 100)]
+        return call(server, "POST", BULK, {"items": items, "dedup_strategy": strategy}, headers)
+
+    answers = at_once(20, create)
+
+    if strategy == "fail":
+        assert sorted(answer.status for answer in answers) == [201] + [409] * 19
+    else:
+        results = [answer.body["results"][0]["status"] for answer in answers]
+        assert sorted(results) == ["created"] + ["duplicate"] * 19
+    assert Geofence.objects.count() == 1
+
+
 def test_another_workspaces_and_a_deleted_fence_are_no_duplicate(alice: Actor, mallory: Actor) -> None:
     send(mallory.client, item())
     (first,) = send(alice.client, item()).json()["results"]
@@ -173,6 +207,7 @@ def test_the_trail_keeps_how_many_became_what(alice: Actor) -> None:
         alice.user.pk,
     )
     assert event.description == "Created 1 of 3 geofences in bulk."
+    assert event.status_code == 201
     duration = event.changes.pop("duration_ms")
     assert event.changes == {"items": 3, "dedup_strategy": "skip", "created": 1, "duplicate": 1, "error": 1}
     assert 0 <= duration < 60_000
