@@ -15,9 +15,13 @@ POSITION = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxIte
 POLYGON = {"type": "array", "items": {"type": "array", "items": POSITION, "minItems": 4}, "minItems": 1, "maxItems": 64}
 
 
+BOUNDS = {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 6, "nullable": True}
+
+
 def _shape(name: str, **members: Any) -> dict[str, Any]:
+    """Describe a geometry with these members and, if it likes, its bounds, which decide nothing."""
     properties = {"type": {"type": "string", "enum": [name]}, **members}
-    return {"type": "object", "properties": properties, "required": list(properties)}
+    return {"type": "object", "properties": {**properties, "bbox": BOUNDS}, "required": list(properties)}
 
 
 GEOMETRY = {

@@ -159,7 +159,10 @@ def test_gpx_tracks_routes_and_waypoints_become_fences(alice: Actor) -> None:
 
 CHANGED = '<ExtendedData><Data name="spatialflow"><value>{</value></Data></ExtendedData>'
 NO_NUMBER = "<Point><coordinates>8,nan</coordinates></Point>"
-NO_JSON = "the feature is not valid JSON in UTF-8."
+INFINITE = (
+    "the feature is not valid JSON in UTF-8: number is infinity when parsed as double, 6 characters from its beginning."
+)
+HALF = "the feature is not valid JSON in UTF-8: no low surrogate in string, 7 characters from its beginning."
 TWO = collection(feature(), feature())
 BOWTIE = {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]}
 
@@ -187,15 +190,15 @@ BOWTIE = {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0
         (feature(archived="yes"), "archived: Must be true or false."),
         (feature(note="a\0b"), "the feature holds a NUL character, which cannot be stored."),
         (RawJson("[" * 60 + "]" * 60), 'a feature is an object with the type "Feature".'),
-        (RawJson('{"a": NaN}'), NO_JSON),
-        (RawJson('{"a": 1e999}'), NO_JSON),
-        (RawJson('{"a": 1' + "0" * 5_000 + "}"), NO_JSON),
-        (RawJson('{"a": 1e99999999999999999999}'), NO_JSON),
-        (RawJson('{"a": "\\ud83d"}'), NO_JSON),
-        (RawJson('{"a": "\\ud83d\\u0041"}'), NO_JSON),
-        (RawJson('{"a": "\\udfff"}'), NO_JSON),
-        (RawJson('{"a": "\n"}'), NO_JSON),
-        (RawJson("nothing"), NO_JSON),
+        (RawJson('{"a": NaN}'), None),
+        (RawJson('{"a": 1e999}'), INFINITE),
+        (RawJson('{"a": 1' + "0" * 5_000 + "}"), INFINITE),
+        (RawJson('{"a": 1e99999999999999999999}'), INFINITE),
+        (RawJson('{"a": "\\ud83d"}'), HALF),
+        (RawJson('{"a": "\\ud83d\\u0041"}'), None),
+        (RawJson('{"a": "\\udfff"}'), None),
+        (RawJson('{"a": "\n"}'), None),
+        (RawJson("nothing"), None),
         ("feature", 'a feature is an object with the type "Feature".'),
         (POLYGON, 'a feature is an object with the type "Feature".'),
         ({"type": "Feature", "properties": [], "geometry": POLYGON}, "properties must be an object or null."),

@@ -4,6 +4,7 @@ A file is cut into its features by its brackets, commas and texts alone; what ea
 clients send, so what the API takes comes through a file unchanged, and what it refuses is an error of that feature.
 """
 
+import codecs
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -40,8 +41,8 @@ def read(stream: BoundedStream) -> Iterator[Feature]:
 
 def _tokens(stream: BoundedStream) -> Iterator[tuple[bytes, bytes]]:
     """Yield each token of the file with what stands before it; at last the rest, with an empty one."""
-    pending = b""
-    while piece := _read_chunk(stream):
+    pending, piece = b"", _read_chunk(stream).removeprefix(codecs.BOM_UTF8)
+    while piece:
         pending += piece
         end = 0
         for found in TOKEN.finditer(pending):
@@ -50,6 +51,7 @@ def _tokens(stream: BoundedStream) -> Iterator[tuple[bytes, bytes]]:
             yield pending[end : found.start()], found[0]
             end = found.end()
         pending = pending[end:]
+        piece = _read_chunk(stream)
     yield pending, b""
 
 
@@ -152,13 +154,21 @@ def _feature(text: bytes) -> Feature:
     try:
         item = read_strictly(text, "the feature")
     except ParseError as error:
-        return Feature(problem=str(error.detail))
+        return Feature(problem=_find_syntax_error(text) or str(error.detail))
     if not isinstance(item, dict) or item.get("type") != "Feature":
         return Feature(problem='a feature is an object with the type "Feature".')
     properties = item.get("properties")
     if properties is not None and not isinstance(properties, dict):
         return Feature(problem="properties must be an object or null.")
     return Feature(item.get("geometry"), properties or {})
+
+
+def _find_syntax_error(text: bytes) -> str | None:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        return f"the feature is not valid JSON in UTF-8: {error.msg}, {error.pos} characters from its beginning."
+    return None
 
 
 def write(fence: dict[str, Any], properties: dict[str, Any]) -> bytes:

@@ -1,6 +1,5 @@
 """Reading a file without ever holding more of it than one feature."""
 
-import codecs
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -60,8 +59,6 @@ class BoundedStream:
 
     def read(self, size: int = CHUNK) -> bytes:
         piece = self.source.read(min(size, CHUNK)) if size else b""
-        if self.position == 0:
-            piece = piece.removeprefix(codecs.BOM_UTF8)
         self.position += len(piece)
         if self.max_bytes is not None and self.position > self.max_bytes:
             raise FileTooLarge(f"The file is too large; send at most {self.max_bytes // 1024 // 1024} MiB.")
