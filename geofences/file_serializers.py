@@ -22,6 +22,18 @@ class UnknownFormat(ApiError):
     default_code = "unsupported_media_type"
 
 
+class TrueOrFalseWordField(serializers.BooleanField):
+    """true, 1, false or 0 in a query, and nothing that could be taken for either by mistake."""
+
+    default_error_messages = {"invalid": "Must be true or false."}
+
+    def to_internal_value(self, data: str) -> bool:
+        words = {"true": True, "1": True, "false": False, "0": False}
+        if data.lower() not in words:
+            self.fail("invalid")
+        return words[data.lower()]
+
+
 class ImportQuerySerializer(serializers.Serializer):
     """`on_error`: refuse the whole file (abort) or leave out what is wrong (skip). `dedup_strategy`: what becomes of a
     feature with the name and geometry of a fence. `name_property`: which property holds the name. `radius_meters`:
@@ -29,7 +41,7 @@ class ImportQuerySerializer(serializers.Serializer):
     """
 
     format = serializers.ChoiceField(list(FORMATS), required=False)
-    dry_run = serializers.BooleanField(default=False)
+    dry_run = TrueOrFalseWordField(default=False)
     on_error = serializers.ChoiceField(["abort", "skip"], default="abort")
     dedup_strategy = serializers.ChoiceField(["skip", "override", "fail"], default="skip")
     name_property = serializers.CharField(max_length=255, default="name")
@@ -38,6 +50,10 @@ class ImportQuerySerializer(serializers.Serializer):
 
 class ExportQuerySerializer(serializers.Serializer):
     format = serializers.ChoiceField(list(FORMATS), default="geojson")
+
+
+IMPORT_PARAMETERS = set(ImportQuerySerializer().fields)
+EXPORT_PARAMETERS = {*ExportQuerySerializer().fields, "active_only", "include_archived", "tags"}
 
 
 class FeatureErrorAnswer(serializers.Serializer):
@@ -69,7 +85,7 @@ class ImportRefusedAnswer(ErrorSerializer):
 def read_import_query(query: QueryDict, content_type: str, max_features: int) -> ImportOptions:
     """Return how to import. The query's word counts before the body's Content-Type. Raises ValidationError,
     UnknownFormat."""
-    fields = _validated(ImportQuerySerializer(data=query))
+    fields = _validated(ImportQuerySerializer, query, known=IMPORT_PARAMETERS)
     media_type = (content_type or "").partition(";")[0].strip().lower()
     format_name = fields.get("format") or BY_MEDIA_TYPE.get(media_type)
     if format_name is None:
@@ -87,9 +103,19 @@ def read_import_query(query: QueryDict, content_type: str, max_features: int) ->
 
 def read_export_query(query: QueryDict) -> tuple[str, GeofencePage]:
     """Return the format, and which fences are asked for, as for a list without its limit. Raises ValidationError."""
-    return _validated(ExportQuerySerializer(data=query))["format"], read_page_query(query)
+    return _validated(ExportQuerySerializer, query, known=EXPORT_PARAMETERS)["format"], read_page_query(query)
 
 
-def _validated(serializer: serializers.Serializer) -> dict[str, Any]:
+def _validated(serializer_class: type[serializers.Serializer], query: QueryDict, known: set[str]) -> dict[str, Any]:
+    """Return the values of a query in which every name is known and stands once; tags may be several. A parameter that
+    we do not understand could be the one that keeps fences from being made: nothing happens then. Raises
+    ValidationError."""
+    errors = {
+        name: [f"There is no such parameter; there are {', '.join(sorted(known))}."] for name in query.keys() - known
+    }
+    errors |= {name: ["Give it once."] for name in known - {"tags"} if len(query.getlist(name)) > 1}
+    if errors:
+        raise serializers.ValidationError(errors)
+    serializer = serializer_class(data=query.dict())
     serializer.is_valid(raise_exception=True)
     return serializer.validated_data

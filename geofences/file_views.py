@@ -20,7 +20,8 @@ from geofences.file_serializers import (
 )
 from geofences.files.formats import FORMATS
 from geofences.openapi import PAGE_PARAMETERS
-from geofences.transfers import export_and_record, import_and_record
+from geofences.transfers import MAX_IDLE_SECONDS, export_and_record, import_and_record
+from geofences.turns import import_turn
 from spatialflow.api import WITHOUT_HEAD, WorkspaceAPIView
 from spatialflow.errors import ErrorSerializer
 
@@ -45,23 +46,28 @@ class ImportView(WorkspaceAPIView):
         responses={
             200: ImportAnswer,
             201: ImportAnswer,
+            408: ErrorSerializer,
             409: ErrorSerializer,
             413: ErrorSerializer,
             415: ErrorSerializer,
             422: ImportRefusedAnswer,
+            503: ErrorSerializer,
         },
     )
     def post(self, request: Request) -> Response:
-        charge_caller(request, sign_in=IMPORTS_BY_SIGN_IN, key=IMPORTS_BY_KEY)
-        max_features = settings.PLAN_IMPORT_FEATURES[request.auth.plan]
-        options = read_import_query(request.query_params, request.content_type, max_features)
-        answer = import_and_record(request, options)
+        with import_turn(request.auth.workspace_id, MAX_IDLE_SECONDS):
+            # Whoever finds the slots taken is not charged.
+            charge_caller(request, sign_in=IMPORTS_BY_SIGN_IN, key=IMPORTS_BY_KEY)
+            max_features = settings.PLAN_IMPORT_FEATURES[request.auth.plan]
+            options = read_import_query(request.query_params, request.content_type, max_features)
+            answer = import_and_record(request, options)
         return Response(answer, status=201 if answer["created"] and not options.is_dry_run else 200)
 
 
 class ExportView(WorkspaceAPIView):
-    """The fences of the list as a file, oldest first; a later import makes the same fences of it. A circle is a point
-    with its radius beside it, for none of the formats has circles.
+    """All fences of the list as a file, oldest first; a later import makes the same fences of it. A circle is a point
+    with its radius beside it, for none of the formats has circles. One export of a workspace at a time and two in all:
+    else 409 `export_under_way` or 503 `exports_busy`, with `Retry-After`.
     """
 
     http_method_names = WITHOUT_HEAD
@@ -73,7 +79,8 @@ class ExportView(WorkspaceAPIView):
         responses={
             (200, known.media_type): OpenApiResponse(SCHEMAS[name], description="The file.")
             for name, known in FORMATS.items()
-        },
+        }
+        | {409: ErrorSerializer, 503: ErrorSerializer},
     )
     def get(self, request: Request) -> StreamingHttpResponse:
         name, page = read_export_query(request.query_params)

@@ -13,20 +13,17 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import orjson
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
 from geofences.features import FeatureReader, FeatureRefused
 from geofences.files.formats import FORMATS
 from geofences.files.stream import BoundedStream
 from geofences.models import NIL_UUID, Geofence
-from spatialflow.errors import ApiError, Conflict, PayloadTooLarge, Unavailable
+from spatialflow.errors import ApiError, Conflict, PayloadTooLarge
 
 BATCH = 500
 MAX_REPORTED = 1_000
-# Imports at the same time, over all processes: reading a file keeps one thread and one core busy.
-SLOTS = 2
-LOCK_WORKSPACE, LOCK_SLOT = 0x6765_6F66, 0x6765_6F73  # first halves of advisory locks' keys, anything of our own
 
 COLUMNS = [column.column for column in Geofence._meta.concrete_fields]
 JSON_COLUMNS = {"geometry", "metadata"}
@@ -53,7 +50,6 @@ WRITE_SQL = f"""
     INSERT INTO geofences_geofence ({", ".join(COLUMNS)}) SELECT {", ".join(COLUMNS)} FROM geofences_staged
     WHERE NOT repeats OR %s ORDER BY name COLLATE "C", geometry_digest
     ON CONFLICT DO NOTHING"""  # noqa: S608 - made of constants
-SLOT_SQL = "SELECT pg_try_advisory_xact_lock(%s, %s)"
 
 Strategy = Literal["skip", "override", "fail"]
 
@@ -65,16 +61,6 @@ class ImportRefused(ApiError):
 
 class RepeatedFeature(Conflict):
     default_code = "duplicate_geofence"
-
-
-class ImportUnderWay(Conflict):
-    default_detail = "Another import into this workspace is under way; wait until it has ended."
-    default_code = "import_under_way"
-
-
-class ImportsBusy(Unavailable):
-    default_detail = "Other workspaces' imports are under way; try again in some seconds."
-    default_code = "imports_busy"
 
 
 class TooManyFeatures(PayloadTooLarge):
@@ -130,14 +116,12 @@ class Report:
 def import_file(
     workspace_id: uuid.UUID, user_id: uuid.UUID | None, stream: BoundedStream, options: ImportOptions
 ) -> Report:
-    """Make fences of a file's features, within the caller's transaction, and return what became of them. A dry run
-    makes none. Raises MalformedFile, FileTooLarge, FeatureTooLarge, TooManyFeatures, ImportRefused, RepeatedFeature,
-    ImportUnderWay, ImportsBusy.
+    """Make fences of a file's features, within an `import_turn`, and return what became of them. A dry run makes none.
+    Raises MalformedFile, FileTooLarge, FeatureTooLarge, TooManyFeatures, ImportRefused, RepeatedFeature.
     """
     began = time.monotonic()
     report = Report()
-    with transaction.atomic(), connection.cursor() as cursor:
-        _take_turn(cursor, workspace_id)
+    with connection.cursor() as cursor:
         # Of a million fences, one statement takes longer than any request's may.
         cursor.execute("SET LOCAL statement_timeout = '15min'")
         cursor.execute(STAGE_SQL)
@@ -154,18 +138,6 @@ def import_file(
         cursor.execute("RESET statement_timeout")
     report.duration_ms = round((time.monotonic() - began) * 1000)
     return report
-
-
-def _take_turn(cursor: Any, workspace_id: uuid.UUID) -> None:
-    """Hold, until the transaction ends, the workspace's turn to import and one of the few slots there are in all."""
-    cursor.execute(SLOT_SQL, [LOCK_WORKSPACE, workspace_id.int % 2**31])
-    if not cursor.fetchone()[0]:
-        raise ImportUnderWay()
-    for slot in range(SLOTS):
-        cursor.execute(SLOT_SQL, [LOCK_SLOT, slot])
-        if cursor.fetchone()[0]:
-            return
-    raise ImportsBusy()
 
 
 def _constants(workspace_id: uuid.UUID, user_id: uuid.UUID | None, now: datetime) -> dict[str, Any]:

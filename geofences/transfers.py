@@ -1,34 +1,58 @@
 """Imports and exports by whoever asks for them, and what the audit trail keeps of each."""
 
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from django.db import transaction
 from rest_framework.request import Request
 
 from accounts.audit import Action, record, record_for
 from accounts.operations import OPERATOR
-from geofences.exports import export_fences
-from geofences.files.stream import BoundedStream, FileTooLarge, MalformedFile
+from geofences.exports import export_fences, in_blocks
+from geofences.files.stream import BoundedStream, FileTooLarge, MalformedFile, Readable
 from geofences.imports import ImportOptions, Report, import_file
 from geofences.queries import GeofencePage
+from geofences.turns import export_turn, import_turn
 from geofences.writes import tag_key
+from spatialflow.errors import ApiError
 
 MAX_IMPORT_BYTES = 64 * 1024 * 1024
+# How long a client may let a slot wait: a sender in all, and Postgres either kind without a break.
+MAX_WAIT_SECONDS = MAX_IDLE_SECONDS = 120
 
 
-@transaction.atomic
+class SlowSender(ApiError):
+    status_code = 408
+    default_detail = f"The file came too slowly: it kept us waiting for more than {MAX_WAIT_SECONDS} seconds in all."
+    default_code = "sender_too_slow"
+
+
+class WatchedBody:
+    """The body of a request, whose sender may keep us waiting for MAX_WAIT_SECONDS in all. Raises SlowSender."""
+
+    def __init__(self, source: Readable) -> None:
+        self.source, self.waited = source, 0.0
+
+    def read(self, size: int, /) -> bytes:
+        began = time.monotonic()
+        piece = self.source.read(size)
+        self.waited += time.monotonic() - began
+        if self.waited > MAX_WAIT_SECONDS:
+            raise SlowSender()
+        return piece
+
+
 def import_and_record(request: Request, options: ImportOptions) -> dict[str, Any]:
-    """Make fences of the request's body, which is read as a stream, note how many in the audit trail, and return the
-    answer (ImportAnswer). Raises what `import_file` raises.
+    """Make fences of the request's body, which is read as a stream within an `import_turn`, note how many in the audit
+    trail, and return the answer (ImportAnswer). Raises SlowSender and what `import_file` raises.
     """
     announced = request.META.get("CONTENT_LENGTH") or "0"
     if announced.isdigit() and int(announced) > MAX_IMPORT_BYTES:
         raise FileTooLarge(f"The file is too large; send at most {MAX_IMPORT_BYTES // 1024 // 1024} MiB.")
     if request.stream is None:
         raise MalformedFile("The body is empty; send the file as the body of the request.")
-    stream = BoundedStream(request.stream, MAX_IMPORT_BYTES)
+    stream = BoundedStream(WatchedBody(request.stream), MAX_IMPORT_BYTES)
     report = import_file(request.auth.workspace_id, request.auth.user_id, stream, options)
     if not options.is_dry_run:
         record_for(
@@ -37,25 +61,26 @@ def import_and_record(request: Request, options: ImportOptions) -> dict[str, Any
             _described(report),
             resource=("workspace", request.auth.workspace_id),
             changes=_counts(report, options),
+            status_code=201 if report.created else 200,
         )
     return report.as_json(options)
 
 
-@transaction.atomic
 def import_as_operator(workspace_id: uuid.UUID, stream: BoundedStream, options: ImportOptions) -> Report:
     """Make fences of a file that the operator of the service gives, in nobody's name, and note it in the audit trail.
-    Raises what `import_file` raises.
+    Raises what `import_turn` and `import_file` raise.
     """
-    report = import_file(workspace_id, None, stream, options)
-    if not options.is_dry_run:
-        record(
-            Action.GEOFENCES_IMPORTED,
-            OPERATOR,
-            _described(report),
-            workspace_id=workspace_id,
-            resource=("workspace", workspace_id),
-            changes=_counts(report, options),
-        )
+    with import_turn(workspace_id):
+        report = import_file(workspace_id, None, stream, options)
+        if not options.is_dry_run:
+            record(
+                Action.GEOFENCES_IMPORTED,
+                OPERATOR,
+                _described(report),
+                workspace_id=workspace_id,
+                resource=("workspace", workspace_id),
+                changes=_counts(report, options),
+            )
     return report
 
 
@@ -71,20 +96,35 @@ def _counts(report: Report, options: ImportOptions) -> dict[str, Any]:
 
 
 def export_and_record(request: Request, page: GeofencePage, format_name: str) -> Iterator[bytes]:
-    """Note in the audit trail that fences are exported, and return the pieces of the file."""
-    record_for(
-        request,
-        Action.GEOFENCES_EXPORTED,
-        f"Exported geofences as {format_name}.",
-        resource=("workspace", request.auth.workspace_id),
-        changes=_chosen(page, format_name),
-        status_code=200,
-    )
-    return _export(request.auth.workspace_id, page, format_name)
+    """Take a turn to export, note it in the audit trail, and return the blocks of the file. The turn ends with the last
+    of them, or when nobody reads on. Raises ExportUnderWay, ExportsBusy.
+    """
+    blocks = _exported_in_turn(request, page, format_name)
+    next(blocks)
+    return blocks
+
+
+def _exported_in_turn(request: Request, page: GeofencePage, format_name: str) -> Iterator[bytes]:
+    """Yield nothing once there is a turn and it is noted, and then the blocks of the file."""
+    workspace_id = request.auth.workspace_id
+    with export_turn(workspace_id):
+        record_for(
+            request,
+            Action.GEOFENCES_EXPORTED,
+            f"Exported geofences as {format_name}.",
+            resource=("workspace", workspace_id),
+            changes=_chosen(page, format_name),
+            status_code=200,
+        )
+        yield b""
+        tag_keys = [tag_key(tag) for tag in page.tags]
+        yield from in_blocks(export_fences(workspace_id, page.states, tag_keys, format_name, MAX_IDLE_SECONDS))
 
 
 def export_as_operator(workspace_id: uuid.UUID, page: GeofencePage, format_name: str) -> Iterator[bytes]:
-    """Note in the audit trail that the operator exports fences, and return the pieces of the file."""
+    """Yield the pieces of the file, one a fence, to the operator, who needs no turn. Before the first it is noted in
+    the audit trail.
+    """
     record(
         Action.GEOFENCES_EXPORTED,
         OPERATOR,
@@ -93,12 +133,8 @@ def export_as_operator(workspace_id: uuid.UUID, page: GeofencePage, format_name:
         resource=("workspace", workspace_id),
         changes=_chosen(page, format_name),
     )
-    return _export(workspace_id, page, format_name)
+    yield from export_fences(workspace_id, page.states, [tag_key(tag) for tag in page.tags], format_name)
 
 
 def _chosen(page: GeofencePage, format_name: str) -> dict[str, Any]:
     return {"format": format_name, "states": page.states, "tags": list(page.tags)}
-
-
-def _export(workspace_id: uuid.UUID, page: GeofencePage, format_name: str) -> Iterator[bytes]:
-    return export_fences(workspace_id, page.states, [tag_key(tag) for tag in page.tags], format_name)

@@ -21,10 +21,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def run(database_url: str):
-    def run(*arguments: object, stderr: int = subprocess.PIPE) -> subprocess.CompletedProcess[bytes]:
+    def run(
+        *arguments: object, stderr: int = subprocess.PIPE, given: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "manage.py", *map(str, arguments)]
         environment = {**os.environ, "DATABASE_URL": database_url}
-        return subprocess.run(command, cwd=PROJECT, env=environment, stdout=-1, stderr=stderr, check=False, timeout=60)
+        return subprocess.run(
+            command, cwd=PROJECT, env=environment, input=given, stdout=-1, stderr=stderr, check=False, timeout=60
+        )
 
     return run
 
@@ -53,6 +57,36 @@ def test_a_dry_run_makes_nothing(alice: Actor, run, file: Path) -> None:
     assert not Geofence.objects.exists()
 
 
+def test_a_dry_run_that_would_fail_exits_with_1(alice: Actor, run, file: Path) -> None:
+    here = ("--workspace", alice.workspace.slug, "--duplicates", "fail")
+
+    dry = run("import_geofences", file, *here, "--dry-run")
+    file.write_bytes(collection(feature("one")))
+
+    assert (dry.returncode, dry.stdout) == (1, b"3 features: 0 would be created, 1 duplicates, 0 refused.\n")
+    assert b"the 1 duplicates would refuse the file" in dry.stderr
+    assert run("import_geofences", file, *here, "--dry-run").returncode == 0
+
+
+def test_a_pipe_can_be_imported(alice: Actor, run, file: Path) -> None:
+    here = ("--workspace", alice.workspace.slug)
+    done = run("import_geofences", "/dev/stdin", *here, "--format", "geojson", given=file.read_bytes())
+
+    assert (done.returncode, done.stdout) == (0, b"3 features: 2 created, 1 duplicates, 0 refused.\n")
+    assert names(alice.client.get(URL)) == ["two", "one"]
+
+
+def test_an_export_that_cannot_be_written_is_not_in_the_trail(alice: Actor, run, tmp_path: Path) -> None:
+    here = ("export_geofences", "--workspace", alice.workspace.slug, "--output")
+
+    refused = run(*here, tmp_path / "nowhere" / "out.geojson")
+    noted_before = AuditEvent.objects.filter(action="geofence.exported").count()
+    written = run(*here, tmp_path / "out.geojson")
+
+    assert (refused.returncode, noted_before, written.returncode) == (1, 0, 0)
+    assert AuditEvent.objects.filter(action="geofence.exported").count() == 1
+
+
 def test_what_is_refused_shows_in_the_exit_code(alice: Actor, run, file: Path) -> None:
     file.write_bytes(collection(feature("one"), feature(None)))
     here = ("--workspace", alice.workspace.slug)
@@ -73,7 +107,7 @@ def test_what_is_refused_shows_in_the_exit_code(alice: Actor, run, file: Path) -
         ("a.geojson", None, (), b"cannot be read: No such file"),
         ("a.txt", b"{}", (), b"say with --format what it is"),
         ("a.kml", b"<kml", (), b"not valid XML"),
-        ("a.geojson", b"{}", (), b"no features"),
+        ("a.geojson", b"{}", (), b"has no type; it must be a FeatureCollection"),
         ("a.geojson", b"{}", ("--workspace", "nowhere"), b"No workspace has the slug nowhere."),
     ],
 )

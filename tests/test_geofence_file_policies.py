@@ -1,16 +1,18 @@
 """What an import does with repetitions, what a dry run tells, which limits there are, and what the trail keeps."""
 
+import io
 import json
+import time
 from typing import Any
 
 import psycopg
 import pytest
 
 from accounts.models import AuditEvent
-from geofences.imports import LOCK_SLOT, LOCK_WORKSPACE, SLOTS
 from geofences.models import Geofence
+from geofences.turns import LOCK_SLOT, LOCK_WORKSPACE, SLOTS
 from tests.support.cast import Actor
-from tests.support.fence_files import GEOJSON, IMPORT, collection, counts, export, feature, only_fence, send
+from tests.support.fence_files import EXPORT, GEOJSON, IMPORT, collection, counts, export, feature, only_fence, send
 from tests.support.fences import CIRCLE, URL, store_fence
 
 # --- Duplicates and dry runs
@@ -98,6 +100,43 @@ def test_reports_end_after_a_thousand(alice: Actor) -> None:
     assert (len(body["errors"]), len(body["duplicate_indexes"]), body["truncated"]) == (1_000, 1_000, True)
 
 
+@pytest.mark.parametrize(
+    ("query", "name", "message"),
+    [
+        ("dry_run", "dry_run", "Must be true or false."),
+        ("dry_run=", "dry_run", "Must be true or false."),
+        ("dry_run=yes", "dry_run", "Must be true or false."),
+        ("dry_run=true&dry_run=false", "dry_run", "Give it once."),
+        ("dry-run=true", "dry-run", "There is no such parameter; there are dedup_strategy, dry_run, format, "),
+        ("DRY_RUN=true", "DRY_RUN", "There is no such parameter; there are "),
+        ("on_error=", "on_error", '"" is not a valid choice.'),
+        ("radius_meters=", "radius_meters", "A valid number is required."),
+    ],
+)
+def test_what_an_import_does_not_understand_it_refuses(alice: Actor, query: str, name: str, message: str) -> None:
+    refused = alice.client.generic("POST", f"{IMPORT}?{query}", collection(feature()), content_type=GEOJSON)
+
+    assert (refused.status_code, list(refused.json()["details"])) == (422, [name])
+    assert refused.json()["details"][name][0].startswith(message)
+    assert not Geofence.objects.exists()
+
+
+@pytest.mark.parametrize(("word", "stored"), [("true", 0), ("1", 0), ("TRUE", 0), ("false", 1), ("0", 1)])
+def test_how_a_dry_run_is_asked_for(alice: Actor, word: str, stored: int) -> None:
+    assert send(alice.client, collection(feature()), dry_run=word).json()["dry_run"] is (stored == 0)
+    assert Geofence.objects.count() == stored
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=5", "offset=5", "tag=north", "format=kml&format=gpx", "active_only=false&active_only=true"]
+)
+def test_what_an_export_does_not_understand_it_refuses(alice: Actor, query: str) -> None:
+    refused = alice.client.get(f"{EXPORT}?{query}")
+
+    assert (refused.status_code, list(refused.json()["details"])) == (422, [query.partition("=")[0]])
+    assert b"features" in export(alice.client, tags=["north", "south"], active_only="false", include_archived="1")
+
+
 # --- Limits and traces
 
 
@@ -137,6 +176,7 @@ def test_the_trail_keeps_what_was_imported_and_exported(alice: Actor) -> None:
     exported = AuditEvent.objects.latest("sequence")
 
     assert (imported.action, imported.actor_id) == ("geofence.imported", alice.user.pk)
+    assert imported.status_code == 201
     assert imported.description == "Created 1 geofences of 3 features of a file."
     assert imported.changes.pop("duration_ms") >= 0
     assert imported.changes == {
@@ -170,12 +210,50 @@ def test_a_workspace_imports_one_file_at_a_time_and_all_together_two(
         other.rollback()
 
         assert (refused.status_code, refused.json()["error_code"]) == (409, "import_under_way")
+        assert int(refused["Retry-After"]) > 0
         assert (busy.status_code, busy.json()["error_code"]) == (503, "imports_busy")
         assert int(busy["Retry-After"]) > 0
         take(other, LOCK_WORKSPACE, alice.workspace.pk.int % 2**31)
         assert counts(send(mallory.client, collection(feature()))) == (1, 1, 0, 0)
         other.rollback()
         assert counts(send(alice.client, collection(feature()))) == (1, 1, 0, 0)
+
+
+def test_whoever_finds_the_slots_taken_is_not_charged(alice: Actor, database_url: str) -> None:
+    with psycopg.connect(database_url) as other:
+        for slot in range(SLOTS):
+            take(other, LOCK_SLOT, slot)
+        busy = {send(alice.client, collection(feature())).status_code for _ in range(11)}
+        other.rollback()
+
+    assert busy == {503}
+    assert counts(send(alice.client, collection(feature()))) == (1, 1, 0, 0)
+
+
+class SlowBody(io.BytesIO):
+    """A body of which every piece takes a minute to come, by the clock that is put forward."""
+
+    def __init__(self, body: bytes, clock: pytest.MonkeyPatch, seconds: float) -> None:
+        super().__init__(body)
+        self.clock, self.seconds = clock, seconds
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        now = time.monotonic() + self.seconds
+        self.clock.setattr(time, "monotonic", lambda: now)
+        return super().read(40)
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(60, 408), (1, 201)])
+def test_a_sender_may_not_keep_a_slot_waiting(
+    alice: Actor, monkeypatch: pytest.MonkeyPatch, seconds: float, status: int
+) -> None:
+    body = collection(feature())
+    slow = {"wsgi.input": SlowBody(body, monkeypatch, seconds), "CONTENT_LENGTH": str(len(body))}
+
+    answer = alice.client.generic("POST", IMPORT, content_type=GEOJSON, **slow)
+
+    assert answer.status_code == status, answer.content
+    assert Geofence.objects.count() == (status == 201)
 
 
 def take(other: psycopg.Connection, lock: int, number: int) -> None:

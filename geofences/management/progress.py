@@ -21,11 +21,15 @@ class Progress:
         now = time.monotonic()
         if self.is_shown and now - self.drawn_at >= EVERY_SECONDS:
             self.drawn_at = now
-            share = min(1.0, done / self.total) if self.total else 0.0
-            bar = "#" * round(share * WIDTH)
             rate = count / max(now - self.began, EVERY_SECONDS)
-            self.output.write(f"\r[{bar:<{WIDTH}}] {share:4.0%}  {count:,} {unit}, {rate:,.0f}/s")
+            self.output.write(f"\r{self._bar(done)}{count:,} {unit}, {rate:,.0f}/s")
             self.output.flush()
+
+    def _bar(self, done: int) -> str:
+        if not self.total:  # nobody knows how long a pipe is
+            return ""
+        share = min(1.0, done / self.total)
+        return f"[{'#' * round(share * WIDTH):<{WIDTH}}] {share:4.0%}  "
 
     def end(self) -> None:
         """Wipe the bar away."""

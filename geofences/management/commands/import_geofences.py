@@ -23,16 +23,19 @@ class WatchedFile:
     def __init__(self, path: Path, progress: Progress) -> None:
         self.file, self.progress = path.open("rb"), progress
         self.stream = BoundedStream(self)
+        self.position = 0  # a pipe cannot tell it
 
     def read(self, size: int, /) -> bytes:
-        self.progress.show(self.file.tell(), "features", self.stream.features)
-        return self.file.read(size)
+        self.progress.show(self.position, "features", self.stream.features)
+        piece = self.file.read(size)
+        self.position += len(piece)
+        return piece
 
 
 class Command(BaseCommand):
     help = (
         "Make geofences of a GeoJSON, KML or GPX file of any size: all or none, unless --skip-refused. Exits with 0 "
-        "when nothing is wrong, 1 when errors kept everything from being made, "
+        "when nothing is wrong, 1 when errors kept everything from being made or, in a dry run, would keep it, "
         f"{PARTLY} when some features were left out."
     )
 
@@ -64,6 +67,8 @@ class Command(BaseCommand):
             f"{report.features:,} features: {report.created:,} {verb}, {report.duplicates:,} duplicates, "
             f"{report.refused:,} refused."
         )
+        if chosen.is_dry_run and chosen.dedup_strategy == "fail" and report.duplicates:
+            raise CommandError(f"Without --dry-run, the {report.duplicates:,} duplicates would refuse the file.")
         if report.refused:
             sys.exit(PARTLY if chosen.skips_refused else 1)
 

@@ -1,0 +1,111 @@
+"""Who may import or export now. One file of a workspace at a time in each direction, few in all, and one in this
+process, so that whoever sends or reads slowly leaves threads and connections to everybody else.
+"""
+
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from django.db import Error, connection, transaction
+
+from spatialflow.errors import Conflict, Unavailable
+
+# At the same time, over all processes: a file keeps one thread and one core busy.
+SLOTS = 2
+EXPORT_SLOTS = 2
+# First halves of advisory locks' keys, any numbers of our own.
+LOCK_WORKSPACE, LOCK_SLOT = 0x6765_6F66, 0x6765_6F73
+LOCK_EXPORTING, LOCK_EXPORT_SLOT = 0x6765_6F78, 0x6765_6F79
+
+RETRY_AFTER = {"Retry-After": "5"}
+
+# A thread that waits for its client cannot be interrupted, even when Postgres has ended its transaction.
+_import_place = threading.BoundedSemaphore(1)
+_export_place = threading.BoundedSemaphore(1)
+
+
+class ImportUnderWay(Conflict):
+    default_detail = "Another import into this workspace is under way; wait until it has ended."
+    default_code = "import_under_way"
+
+
+class ImportsBusy(Unavailable):
+    default_detail = "Other imports are under way; try again in some seconds."
+    default_code = "imports_busy"
+
+
+class ExportUnderWay(Conflict):
+    default_detail = "Another export of this workspace is under way; wait until it has ended."
+    default_code = "export_under_way"
+
+
+class ExportsBusy(Unavailable):
+    default_detail = "Other exports are under way; try again in some seconds."
+    default_code = "exports_busy"
+
+
+@contextmanager
+def import_turn(workspace_id: uuid.UUID, max_idle_seconds: int = 0) -> Iterator[None]:
+    """Hold, for the transaction that this block is, the workspace's turn to import and one of the few slots in all.
+
+    Postgres ends the transaction and frees the slot when the sender keeps it waiting for `max_idle_seconds`; 0 is
+    forever. Raises ImportUnderWay, ImportsBusy.
+    """
+    with _place(_import_place, ImportsBusy), transaction.atomic(), connection.cursor() as cursor:
+        if not _take(cursor, "pg_try_advisory_xact_lock", LOCK_WORKSPACE, _second_key(workspace_id)):
+            raise ImportUnderWay(headers=RETRY_AFTER)
+        if not any(_take(cursor, "pg_try_advisory_xact_lock", LOCK_SLOT, slot) for slot in range(SLOTS)):
+            raise ImportsBusy()
+        cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{max_idle_seconds}s'")
+        yield
+
+
+@contextmanager
+def export_turn(workspace_id: uuid.UUID) -> Iterator[None]:
+    """Hold the workspace's turn to export and one of the few slots in all. The locks are the connection's: what is
+    noted in the audit trail meanwhile is committed before the file begins. Raises ExportUnderWay, ExportsBusy.
+    """
+    taken: list[tuple[int, int]] = []
+    with _place(_export_place, ExportsBusy):
+        try:
+            if not _hold(taken, LOCK_EXPORTING, [_second_key(workspace_id)]):
+                raise ExportUnderWay(headers=RETRY_AFTER)
+            if not _hold(taken, LOCK_EXPORT_SLOT, range(EXPORT_SLOTS)):
+                raise ExportsBusy()
+            yield
+        finally:
+            # A connection that has ended has no locks any more.
+            with suppress(Error), connection.cursor() as cursor:
+                for lock in taken:
+                    cursor.execute("SELECT pg_advisory_unlock(%s, %s)", lock)
+
+
+@contextmanager
+def _place(place: threading.BoundedSemaphore, refusal: type[Unavailable]) -> Iterator[None]:
+    if not place.acquire(blocking=False):
+        raise refusal()
+    try:
+        yield
+    finally:
+        place.release()
+
+
+def _hold(taken: list[tuple[int, int]], first_key: int, second_keys: Any) -> bool:
+    """Take the first free lock of these for the connection, note it, and return whether there was one."""
+    with connection.cursor() as cursor:
+        for second_key in second_keys:
+            if _take(cursor, "pg_try_advisory_lock", first_key, second_key):
+                taken.append((first_key, second_key))
+                return True
+    return False
+
+
+def _take(cursor: Any, function: str, first_key: int, second_key: int) -> bool:
+    cursor.execute(f"SELECT {function}(%s, %s)", [first_key, second_key])
+    return bool(cursor.fetchone()[0])
+
+
+def _second_key(workspace_id: uuid.UUID) -> int:
+    return workspace_id.int % 2**31
