@@ -16,6 +16,9 @@ class AccountsConfig(AppConfig):
         )
         from accounts.hooks import membership_ended, role_lowered
         from accounts.invitations import revoke_invitations_beyond_role, revoke_invitations_of_leaver
+        from accounts.pruning import CHORES
+        from spatialflow.pruning import chores
 
+        chores.extend(CHORES)
         membership_ended.register(revoke_invitations_of_leaver)
         role_lowered.register(revoke_invitations_beyond_role)

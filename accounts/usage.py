@@ -123,11 +123,13 @@ def list_hours(credential_id: uuid.UUID, since: datetime) -> list[CredentialUsag
     return list(hours.order_by("started_at"))
 
 
-def count_uses(credential_id: uuid.UUID) -> int:
-    """Return how many requests a credential has made, with what this process has still to write down."""
+def count_uses(credential_id: uuid.UUID, since: datetime) -> int:
+    """Return how many requests a credential has made in the hours that began since then, with what this process has
+    still to write down.
+    """
     if settings.REDIS_URL:
         record.write()
-    hours = CredentialUsage.objects.filter(credential_id=credential_id)
+    hours = CredentialUsage.objects.filter(credential_id=credential_id, started_at__gte=since)
     return hours.aggregate(total=Coalesce(Sum("requests"), 0))["total"]
 
 

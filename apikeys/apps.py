@@ -15,7 +15,10 @@ class ApiKeysConfig(AppConfig):
             revoke_keys_of_member,
             revoke_keys_of_person,
         )
+        from apikeys.pruning import CHORES
+        from spatialflow.pruning import chores
 
+        chores.extend(CHORES)
         account_ended.register(forget_who_used_keys)
         account_reclaimed.register(revoke_keys_of_person)
         membership_ended.register(revoke_keys_of_member)

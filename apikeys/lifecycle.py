@@ -275,7 +275,7 @@ def rotate(request: Request, key: ApiKey, grace: timedelta) -> tuple[ApiKey, str
         key,
         rotated_at=now,
         replaced_by=successor,
-        usage_count_at_rotation=count_uses(key.id),
+        usage_count_at_rotation=locked.folded_requests + count_uses(key.id, locked.folded_until),
         expires_at=min(now + grace, locked.expires_at or now + grace),
     )
     changes = {"replaced_by": str(successor.id), "grace_period_days": grace.days}

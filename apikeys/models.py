@@ -1,16 +1,19 @@
 """API keys at rest."""
 
 import uuid
+from datetime import UTC, datetime
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Max, OuterRef, Q, Subquery, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import F, Max, OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
 from accounts.models import CredentialUsage, User, Workspace
 from accounts.scopes import DEFAULT_KEY_SCOPES
 from apikeys import keys
+
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def default_scopes() -> list[str]:
@@ -27,11 +30,14 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         in either way.
         """
         hours = CredentialUsage.objects.filter(credential_id=OuterRef("id"))
+        unfolded = hours.filter(started_at__gte=OuterRef("folded_until")).values("credential_id")
         latest = hours.order_by("-started_at")
         return self.annotate(
-            usage_count=Coalesce(Subquery(hours.values("credential_id").values(total=Sum("requests"))), 0),
-            refusal_count=Coalesce(Subquery(hours.values("credential_id").values(total=Sum("refusals"))), 0),
-            last_refused_at=Subquery(hours.values("credential_id").values(latest=Max("last_refused_at"))),
+            usage_count=F("folded_requests") + Coalesce(Subquery(unfolded.values(total=Sum("requests"))), 0),
+            refusal_count=F("folded_refusals") + Coalesce(Subquery(unfolded.values(total=Sum("refusals"))), 0),
+            last_refused_at=Greatest(  # of which Postgres passes over nulls
+                F("folded_last_refused_at"), Subquery(unfolded.values(latest=Max("last_refused_at")))
+            ),
             last_used_at=Subquery(latest.values("last_used_at")[:1]),
             last_used_ip=Subquery(latest.values("last_ip")[:1]),
             last_used_client=Subquery(latest.values("last_user_agent")[:1]),
@@ -70,6 +76,11 @@ class ApiKey(models.Model):
     replaced_by = models.OneToOneField("self", models.SET_NULL, null=True, related_name="replaces")
     usage_count_at_rotation = models.BigIntegerField(default=0)
     revoked_at = models.DateTimeField(null=True)
+    # The hours of use that began before `folded_until`, added up (apikeys/pruning.py).
+    folded_requests = models.BigIntegerField(default=0, db_default=0)
+    folded_refusals = models.BigIntegerField(default=0, db_default=0)
+    folded_last_refused_at = models.DateTimeField(null=True)
+    folded_until = models.DateTimeField(default=NEVER, db_default=NEVER)
 
     objects = ApiKeyManager()
 

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.db import DatabaseError, connection, models, transaction
 from django.db.models import Q
@@ -18,19 +18,7 @@ from accounts.models import WorkspaceDomain
 from sso.dns import find_texts
 from sso.domain_proofs import apply_answer, find_overdue, suspend
 from sso.mail_saml import tell_owners
-from sso.models import (
-    IdentityProvider,
-    LoginCode,
-    OAuthState,
-    ProviderNonce,
-    SamlAttempt,
-    SamlLogout,
-    SamlRequest,
-    SamlTest,
-    SpentToken,
-    SsoRecovery,
-    sweep,
-)
+from sso.models import IdentityProvider
 from sso.saml.certificates import describe
 from sso.saml_metadata_import import reread
 from sso.saml_plan import SAML_PLANS
@@ -40,19 +28,7 @@ logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
 DUE_AFTER = timedelta(hours=20)  # so that an hourly run does it once a day, at about the same time
 WARNING_STEPS = (timedelta(days=30), timedelta(days=7), timedelta(days=1), timedelta(0))  # before the certificate ends
-ATTEMPTS_KEPT = timedelta(days=30)
 QUESTIONS_AT_ONCE = 16
-ROWS_AT_ONCE = 1000
-ONE_TIME_ROWS: tuple[type[models.Model], ...] = (
-    LoginCode,
-    OAuthState,
-    ProviderNonce,
-    SamlLogout,
-    SamlRequest,
-    SamlTest,
-    SpentToken,
-    SsoRecovery,
-)
 ANSWERS = {
     "proven": "still proven",
     "restored": "proven again, owners told",
@@ -69,8 +45,6 @@ def run() -> Iterator[str]:
     yield from _each(find_overdue(), _suspend)
     yield from _each(_providers_to_read(), _reread)
     yield from _each(_serving_providers(), _warn_of_certificate)
-    yield from _each(ONE_TIME_ROWS, _sweep)
-    yield from _each([SamlAttempt], _delete_old_attempts)
 
 
 def _each(items: Iterable[Item], act: Callable[[Item], str | None]) -> Iterator[str]:
@@ -159,20 +133,3 @@ def _warn_of_certificate(provider: IdentityProvider) -> str | None:
 
 def _was_warned_since(moment: datetime, provider: IdentityProvider) -> bool:
     return provider.certificate_warned_at is not None and provider.certificate_warned_at >= moment
-
-
-def _sweep(model: type[models.Model]) -> str | None:
-    return _until_none_is_left(model, lambda: sweep(model, ROWS_AT_ONCE))
-
-
-def _delete_old_attempts(model: type[models.Model]) -> str | None:
-    old = SamlAttempt.objects.filter(created_at__lt=timezone.now() - ATTEMPTS_KEPT)
-    doomed = old.select_for_update(skip_locked=True).values("pk")[:ROWS_AT_ONCE]
-    return _until_none_is_left(model, lambda: SamlAttempt.objects.filter(pk__in=doomed).delete()[0])
-
-
-def _until_none_is_left(model: Any, delete_some: Callable[[], int]) -> str | None:
-    deleted = 0
-    while some := delete_some():
-        deleted += some
-    return f"{deleted} old {model._meta.verbose_name_plural} deleted" if deleted else None

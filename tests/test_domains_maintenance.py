@@ -1,4 +1,4 @@
-"""The hourly command of single sign-on: lost proofs, ending certificates, what has expired; each told exactly once."""
+"""The hourly command of single sign-on: lost proofs, ending certificates; each told exactly once."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ from accounts.models import AuditEvent, Membership, SignIn, User, Workspace, Wor
 from accounts.principal import Client
 from accounts.tokens import issue
 from sso.domains import covers
-from sso.models import IdentityProvider, LoginCode, OAuthState, SamlAttempt, SamlRequest, SpentToken
+from sso.models import IdentityProvider
 from tests.support.cast import PASSWORD, bearer
 from tests.support.dns_server import DnsServer
 from tests.support.domains import DOMAINS, let_pass, prove, proven_row, verify
@@ -383,40 +383,6 @@ def test_metadata_of_workspaces_without_single_sign_on_is_not_read(alice, change
     a_provider(alice.workspace, [certificate(90 * DAY)], metadata_url="https://127.0.0.1:9/metadata")
     Workspace.objects.update(**changes)
 
-    assert maintain() == []
-
-
-# --- What has expired
-
-
-def test_what_has_expired_is_deleted_and_nothing_else(alice):
-    now = timezone.now()
-    provider = a_provider(alice.workspace, [certificate(90 * DAY)])
-    of_alice = {"user": alice.user, "workspace": alice.workspace, "provider": "google", "code_challenge": "x" * 43}
-    for number in range(3):
-        LoginCode.objects.issue(**of_alice)
-        SamlRequest.objects.issue(
-            provider=provider, workspace=provider.workspace, revision=1, intent="client", browser_digest=b"x" * 32
-        )
-        SamlAttempt.objects.create(workspace=alice.workspace, provider=provider, reference=f"REF{number}")
-    LoginCode.objects.filter(id__in=list(LoginCode.objects.values_list("id", flat=True)[:2])).update(expires_at=now)
-    SamlRequest.objects.update(expires_at=now)
-    SamlAttempt.objects.filter(reference="REF0").update(created_at=now - 31 * DAY)
-    SamlAttempt.objects.filter(reference="REF1").update(created_at=now - 29 * DAY)
-    SpentToken.objects.bulk_create(
-        SpentToken(provider="google", digest=number.to_bytes(32), expires_at=now - DAY) for number in range(2500)
-    )
-
-    lines = maintain()
-
-    assert lines == [
-        "2 old login codes deleted",
-        "3 old saml requests deleted",
-        "2500 old spent tokens deleted",
-        "1 old saml attempts deleted",
-    ]
-    assert (LoginCode.objects.count(), OAuthState.objects.count(), SamlRequest.objects.count()) == (1, 0, 0)
-    assert set(SamlAttempt.objects.values_list("reference", flat=True)) == {"REF1", "REF2"}
     assert maintain() == []
 
 

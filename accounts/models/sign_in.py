@@ -70,7 +70,10 @@ class CredentialUsage(models.Model):
     scopes_used = models.IntegerField(null=True, help_text="SCOPE_BITS; null means that nobody noted them yet.")
 
     class Meta:
-        indexes = [models.Index(fields=["workspace_id", "started_at"], name="usage_of_a_workspace")]
+        indexes = [
+            models.Index(fields=["workspace_id", "started_at"], name="usage_of_a_workspace"),
+            models.Index(fields=["started_at"], name="usage_by_age"),  # for pruning
+        ]
 
     def __str__(self) -> str:
         return f"{self.credential_id} from {self.started_at}"

@@ -1,0 +1,44 @@
+"""Commands for a scheduler, which can also stay and repeat themselves."""
+
+import logging
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import InterfaceError, OperationalError, connection
+
+logger = logging.getLogger(__name__)
+
+
+class RepeatedCommand(BaseCommand):
+    """A command that does what is due, once or, with --every, again and again whatever happens."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--every", type=int, metavar="SECONDS", help="Do not end: do it again that much later, whatever happens."
+        )
+
+    def act(self) -> Iterable[str]:
+        """Do what is due, and yield a line for each thing done."""
+        raise NotImplementedError
+
+    def handle(self, **options: Any) -> None:
+        if options["every"] is None:
+            self._run()
+            return
+        while True:
+            try:
+                self._run()
+            except CommandError as error:
+                logger.error("%s Trying again in %s s.", error, options["every"])
+            connection.close()
+            time.sleep(options["every"])
+
+    def _run(self) -> None:
+        try:
+            for line in self.act():
+                self.stdout.write(line)
+                self.stdout.flush()
+        except (OperationalError, InterfaceError) as error:
+            raise CommandError(f"The database does not answer ({type(error).__name__}).") from None
