@@ -143,6 +143,17 @@ def test_an_import_of_an_export_makes_the_same_fences(
         assert after == before
 
 
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_numbers_that_few_programs_hold_go_out_and_in(alice: Actor, mallory: Actor, format_name: str) -> None:
+    numbers = [1e19, 2**63, 2**64 - 1, -(2**63), 1e22, 1.7976931348623157e308, 5e-324, -0.0]
+    stored = store_fence(alice, metadata={"numbers": numbers})
+
+    import_file(mallory.client, export(alice.client, format_name), format_name)
+
+    assert [float(number) for number in stored["metadata"]["numbers"]] == [float(number) for number in numbers]
+    assert what_is_kept(mallory.client) == what_is_kept(alice.client)
+
+
 def allow_any_number_of_requests(*parameters: Any) -> None:
     *actors, settings = parameters
     settings.PLAN_LIMITS = {**settings.PLAN_LIMITS, **{actor.workspace.plan: 10_000_000 for actor in actors}}
