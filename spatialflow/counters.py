@@ -9,11 +9,16 @@ its window, so an expired row can never be counted on; expiry only frees the spa
 import logging
 import random
 import time
+from functools import cached_property
 from typing import Any
 
 import redis
 from django.core.cache.backends.base import BaseCache
 from django.db import connections
+from redis.backoff import NoBackoff
+from redis.cluster import RedisCluster
+from redis.exceptions import RedisClusterException
+from redis.retry import Retry
 
 logger = logging.getLogger(__name__)
 
@@ -72,17 +77,28 @@ class PostgresCounters(CounterCache):
 
 
 class RedisCounters(CounterCache):
-    """Counters in Redis. While it does not answer, the same limits count in Postgres: never unlimited, never an
-    error.
+    """Counters in Redis or Valkey, on one server or on a cluster. While it does not answer, the same limits count in
+    Postgres: never unlimited, never an error.
     """
 
+    FAILURES = (redis.RedisError, RedisClusterException)  # the latter is none of the former
     RETRY_AFTER_SECONDS = 2
     _down_until = 0.0  # of this process; the class holds it, since every thread has an instance
 
     def __init__(self, location: str, params: dict[str, Any]) -> None:
         super().__init__(location, params)
         self.fallback = PostgresCounters("", params)
-        self.client = redis.Redis.from_url(location, socket_timeout=0.5, socket_connect_timeout=0.5, protocol=2)
+
+    @cached_property
+    def client(self) -> Any:
+        """Return the client; that of a cluster asks at once where which keys are. Raises what the server's absence
+        raises.
+        """
+        url = self.location.replace("+cluster://", "://")
+        ours = {"protocol": 2, "socket_timeout": 0.5, "socket_connect_timeout": 0.5}
+        if url == self.location:
+            return redis.Redis.from_url(url, **ours)
+        return RedisCluster.from_url(url, retry=Retry(NoBackoff(), 1), **ours)
 
     def count(self, key: str, delta: int, seconds: int) -> int:
         if time.monotonic() < RedisCounters._down_until:
@@ -90,11 +106,11 @@ class RedisCounters(CounterCache):
         try:
             if not delta:
                 return int(self.client.get(key) or 0)
-            with self.client.pipeline(transaction=True) as pipeline:  # one key, so it runs on a cluster too
+            with self.client.pipeline(transaction=True) as pipeline:  # of one key, as a cluster wants it
                 pipeline.incrby(key, delta)
                 pipeline.expire(key, seconds)
                 return int(pipeline.execute()[0])
-        except redis.RedisError as error:
+        except self.FAILURES as error:
             RedisCounters._down_until = time.monotonic() + self.RETRY_AFTER_SECONDS
             logger.warning("counter store Redis does not answer (%s); limits count in Postgres", type(error).__name__)
             return self.fallback.count(key, delta, seconds)

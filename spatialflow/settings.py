@@ -163,7 +163,8 @@ DATABASES["counters"]["OPTIONS"]["options"] += " -c synchronous_commit=off"  # t
 DATABASES["counters"]["TEST"] = {"MIRROR": "default"}
 
 # --- Counters for the limits, in Redis when there is one, else in Postgres
-REDIS_URL = env.text("REDIS_URL") and env.url("REDIS_URL", ("redis", "rediss", "unix")).geturl()
+_redis = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
+REDIS_URL = env.text("REDIS_URL") and env.url("REDIS_URL", _redis).geturl()
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
     "counters": {
