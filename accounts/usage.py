@@ -105,7 +105,7 @@ def charge_credential(request: Request, principal: Principal, used_scope: str | 
             cursor.execute(COUNT, {**row, "limit": limit, "scopes_used": scopes_used})
             requests, refused = cursor.fetchone()
         count = limit + 1 if refused else requests
-    apply(request, Usage(limit, count, started + HOUR - now))
+    apply(request, Usage(limit, count, started + HOUR - now, "plan"))
 
 
 def hour_start(credential_id: uuid.UUID, moment: int) -> int:

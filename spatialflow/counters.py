@@ -20,6 +20,8 @@ from redis.cluster import RedisCluster
 from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
+from spatialflow.metrics import COUNTER_FALLBACKS
+
 logger = logging.getLogger(__name__)
 
 COUNT = """
@@ -112,5 +114,6 @@ class RedisCounters(CounterCache):
                 return int(pipeline.execute()[0])
         except self.FAILURES as error:
             RedisCounters._down_until = time.monotonic() + self.RETRY_AFTER_SECONDS
+            COUNTER_FALLBACKS.inc()
             logger.warning("counter store Redis does not answer (%s); limits count in Postgres", type(error).__name__)
             return self.fallback.count(key, delta, seconds)

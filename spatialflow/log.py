@@ -1,7 +1,14 @@
-"""Keep what authenticates out of the logs, whoever writes the line."""
+"""What a line of the log looks like, as JSON or as text. What authenticates is kept out of both, whoever writes it."""
 
 import logging
 import re
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")  # of the request that this thread answers
 
 # API keys and JWTs, whatever is glued to them; and what stands behind the name of a secret, as `name=value`,
 # `"name": "value"` or `name: value`. A value without quotes ends at the first blank: of `password=two words`, `words`
@@ -45,3 +52,32 @@ class RedactSecrets(logging.Filter):
         if record.exc_info and not record.exc_text:
             record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
         return True
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (UTC), level, logger, message, request_id, and what the line says in `fields`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "request_id": request_id.get() or None,
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_text:
+            line["exception"] = record.exc_text
+        return orjson.dumps(line, default=str).decode()
+
+
+class TextFormatter(logging.Formatter):
+    """A line for people: time, level, logger, message, and `name=value` for each of `fields` and the request's id."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s%(more)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {**getattr(record, "fields", {}), **({"request_id": request_id.get()} if request_id.get() else {})}
+        record.more = "".join(f" {name}={value}" for name, value in fields.items())
+        return super().format(record)

@@ -66,6 +66,7 @@ DATA_DIR = Path(env.text("SPATIALFLOW_DATA_DIR") or BASE_DIR / "var").resolve()
 env.data_dir = DATA_DIR
 PORT = env.int("PORT", 8000, minimum=1, maximum=65535)
 WORKERS = env.int("WEB_CONCURRENCY", 2, minimum=1, maximum=256)
+ADMIN_ENABLED = env.bool("ADMIN_ENABLED", False)
 BLOCKING_THREADS = env.int("BLOCKING_THREADS", 4, minimum=1, maximum=256)
 PUBLIC_URL = env.text("PUBLIC_URL", "" if PRODUCTION else f"http://localhost:{PORT}").rstrip("/")
 ALLOWED_HOSTS = env.csv("ALLOWED_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1]")
@@ -84,11 +85,13 @@ SECRET_KEY = env.secret("SECRET_KEY")
 SECRET_KEY_FALLBACKS = [random_enough("SECRET_KEY_FALLBACKS", key) for key in env.csv("SECRET_KEY_FALLBACKS")]
 JWT_SIGNING_KEYS = env.keys("JWT_SIGNING_KEYS", signing_key)
 ENCRYPTION_KEYS = env.keys("ENCRYPTION_KEYS")
+METRICS_TOKEN = env.text("METRICS_TOKEN") and random_enough("METRICS_TOKEN", env.text("METRICS_TOKEN"))
 refuse_shared_secrets(
     SECRET_KEY=[SECRET_KEY],
     SECRET_KEY_FALLBACKS=SECRET_KEY_FALLBACKS,
     JWT_SIGNING_KEYS=JWT_SIGNING_KEYS.values(),
     ENCRYPTION_KEYS=ENCRYPTION_KEYS.values(),
+    METRICS_TOKEN=[METRICS_TOKEN] if METRICS_TOKEN else [],
 )
 
 # --- Django
@@ -114,6 +117,8 @@ INSTALLED_APPS = [
     "dashboard",
 ]
 MIDDLEWARE = [
+    "spatialflow.observation.ObservationMiddleware",  # outermost: it sees every answer
+    "spatialflow.observation.MetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -334,11 +339,20 @@ LOGGING = {
         "brief": {"()": "spatialflow.log.RefusalsOnOneLine"},
         "redact": {"()": "spatialflow.log.RedactSecrets"},
     },
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["brief", "redact"]}},
+    "formatters": {
+        "json": {"()": "spatialflow.log.JsonFormatter"},
+        "text": {"()": "spatialflow.log.TextFormatter"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": env.choice("LOG_FORMAT", ("json", "text") if PRODUCTION else ("text", "json")),
+            "filters": ["brief", "redact"],
+        }
+    },
     "root": {"handlers": ["stderr"], "level": env.choice("LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR"))},
     "loggers": {
         "django.db.backends": {"level": "INFO"},
-        "django.request": {"level": "ERROR"},  # what a client did wrong it was told; the proxy logs every status
+        "django.request": {"level": "ERROR"},  # what a client did wrong it was told, and the request has a line
     },
 }

@@ -19,6 +19,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 
 from spatialflow.errors import ApiError, ErrorSerializer
+from spatialflow.metrics import THROTTLED
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Usage:
     limit: int
     count: int
     resets_in: int
+    name: str = ""  # of the limit, for the metrics
 
     @property
     def exceeded(self) -> bool:
@@ -115,7 +117,7 @@ class Limit:
         if counted is None:
             raise ImproperlyConfigured("RATELIMIT_ENABLE must not be off: the limits have no switch.")
         # django-ratelimit counts the window's last second as inside it, so the next window begins one second later.
-        return Usage(counted["limit"], counted["count"], max(1, counted["time_left"] + 1))
+        return Usage(counted["limit"], counted["count"], max(1, counted["time_left"] + 1), self.name)
 
 
 def apply(request: Request, usage: Usage, counter_key: str | None = None) -> None:
@@ -126,6 +128,7 @@ def apply(request: Request, usage: Usage, counter_key: str | None = None) -> Non
             caches[settings.RATELIMIT_USE_CACHE].take_back(key, seconds)
         charged.clear()
         request.rate_limit_headers = _headers(usage)
+        THROTTLED.labels(usage.name).inc()
         raise Throttled(usage)
     if counter_key:
         charged.append((counter_key, usage.resets_in))

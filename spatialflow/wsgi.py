@@ -7,6 +7,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 from django.utils.module_loading import import_string
 
+from spatialflow import metrics_files
+
+# Before anything imports prometheus_client, which then looks where to keep its figures.
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_files.prepare())
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "spatialflow.settings")
 try:
     application = get_wsgi_application()

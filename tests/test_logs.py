@@ -43,7 +43,9 @@ def test_what_clients_do_wrong_costs_no_more_than_a_line(server):
 
     lines = server.log.read_text()[offset:].splitlines()
     assert [line for line in lines if "Traceback" in line or "django.request" in line] == []
-    assert len([line for line in lines if "django.security.DisallowedHost" in line]) == len(lines) == 1
+    own = [line for line in lines if "spatialflow.access" not in line]  # beside the one line that every request has
+    assert len([line for line in own if "django.security.DisallowedHost" in line]) == len(own) == 1
+    assert len(lines) - len(own) <= 3
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@
 credential.
 """
 
-from django.db import connection
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from spatialflow.api import HealthSerializer, PublicAPIView
+from spatialflow.errors import ErrorSerializer
+from spatialflow.readiness import check_ready
 
 
 class HealthView(PublicAPIView):
@@ -27,13 +28,15 @@ class ReadySerializer(serializers.Serializer):
     checks = serializers.DictField(child=serializers.CharField())
 
 
+class NotReadySerializer(ErrorSerializer, ReadySerializer):
+    """The body of the 503: an error that says of each check how it went."""
+
+
 class ReadyView(PublicAPIView):
-    """The database answers too: 200, or 503."""
+    """The database, its schema and the counters of the limits work: 200, or a 503 that names what does not."""
 
     rate_limit_exempt = True
 
-    @extend_schema(operation_id="ready", responses=ReadySerializer)
+    @extend_schema(operation_id="ready", responses={200: ReadySerializer, 503: NotReadySerializer})
     def get(self, request: Request) -> Response:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        return Response({"status": "ready", "checks": {"database": "ok"}})
+        return Response({"status": "ready", "checks": check_ready()})
