@@ -30,6 +30,8 @@ GROUP_SQL = """
 GROUP_SIZE_SQL = """
     SELECT count(*) FROM geofences_geofence
     WHERE workspace_id = %s AND group_id = %s AND is_active AND NOT archived"""
+ARCHIVED_GROUP_SQL = """
+    SELECT id FROM geofences_geofence WHERE workspace_id = %s AND group_id = %s AND is_active AND archived LIMIT 1"""
 # A tag is written as in the fence that is first by name of the ways to write it; the order is that of code points.
 TAGS_SQL = """
     SELECT tag.key AS normalized_name, min(tag.name COLLATE "C") AS name, count(*) AS usage_count,
@@ -60,14 +62,20 @@ def list_groups(workspace_id: uuid.UUID) -> dict[str, Any]:
 
 
 def list_group(workspace_id: uuid.UUID, group_id: uuid.UUID, limit: int, offset: int) -> dict[str, Any]:
-    """Return a page of a group's fences, newest first. Raises NotFound where the group has none."""
+    """Return a page of a group's fences, newest first. Raises NotFound where there is no such group."""
     fences = _select(GROUP_SQL, workspace_id, group_id, limit, offset)
     total = offset + len(fences)
     if len(fences) == limit or not fences:
         total = _select(GROUP_SIZE_SQL, workspace_id, group_id)[0]["count"]
     if not total:
-        raise NotFound()
+        check_group(workspace_id, group_id)
     return {"geofences": fences, "count": len(fences), "total_count": total, "group_id": str(group_id)}
+
+
+def check_group(workspace_id: uuid.UUID, group_id: uuid.UUID) -> None:
+    """Raise NotFound where not even an archived fence is in this group."""
+    if not _select(ARCHIVED_GROUP_SQL, workspace_id, group_id):
+        raise NotFound()
 
 
 def list_tags(workspace_id: uuid.UUID) -> dict[str, Any]:

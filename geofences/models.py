@@ -99,6 +99,12 @@ class Geofence(models.Model):
                 condition=Q(group_id__isnull=False, is_active=True, archived=False),
                 name="geofence_group",
             ),
+            # Whether a group without a fence in the usual list exists.
+            models.Index(
+                fields=["workspace", "group_id"],
+                condition=Q(group_id__isnull=False, is_active=True, archived=True),
+                name="geofence_archived_group",
+            ),
             # These two lead with the workspace as well, so that what other tenants store costs nothing.
             GinIndex(fields=["workspace", "tag_keys"], name="geofence_tags"),
             GistIndex(

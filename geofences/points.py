@@ -13,8 +13,7 @@ from shapely import MultiPolygon, Polygon
 
 from geofences.containment import Circle, Position, center_of, covers, distance_meters, search_boxes
 from geofences.geometry import FenceGeometry
-from geofences.listings import read_shape
-from spatialflow.errors import NotFound
+from geofences.listings import check_group, read_shape
 
 MAX_NAMED = 500
 MAX_OUTSIDE = 500
@@ -93,10 +92,10 @@ def _test_draft(draft: FenceGeometry, position: Position) -> list[Finding]:
 
 def test_group(workspace_id: uuid.UUID, group_id: uuid.UUID, position: Position) -> dict[str, Any]:
     """Return the group's fences that hold the point, then the newest 500 of those that do not. Raises NotFound where
-    the group has no fence."""
+    there is no such group."""
     rows, total = _read(GROUP_CANDIDATES_SQL, position, workspace_id=workspace_id, group_id=group_id)
     if not total:
-        raise NotFound()
+        check_group(workspace_id, group_id)
     inside = [(found.geofence_id, found.name) for found in _inside(_judge(rows, position))]
     outside: list[tuple[str, str]] = []
     if len(inside) < total:

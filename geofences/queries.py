@@ -33,19 +33,21 @@ DOCUMENT_SQL = f"""
     FROM (SELECT {DOCUMENT_COLUMNS} FROM geofences_geofence AS fence WHERE workspace_id = %s AND id = %s) AS document"""  # noqa: S608
 
 # The rows of a page are limited before anything is computed for one, and its text leaves the database only when it is
-# not too long. Each state is read in the order of its own stretch of the index, as far as the page goes. How
-# many there are in all stands in the table of totals, which triggers keep; only a list by tags counts, in an index.
+# not too long. Each state is read in the order of its own stretch of the index, as far as the page goes, and what comes
+# before the page from the index alone. How many there are in all stands in the table of totals, which triggers keep;
+# only a list by tags counts, in an index.
 PAGE_SQL = """
     WITH answer AS (
         SELECT count(*) AS size, coalesce(sum(octet_length(document)), 0) AS bytes,
             string_agg(document, ',') AS documents
         FROM (SELECT row_to_json(document)::text AS document FROM (SELECT {columns} FROM (
             {rows} ORDER BY created_at DESC, id LIMIT %(limit)s OFFSET %(offset)s
-        ) AS fence) AS document) AS page
+        ) AS wanted JOIN geofences_geofence AS fence USING (id) ORDER BY fence.created_at DESC, fence.id
+        ) AS document) AS page
     )
     SELECT CASE WHEN bytes <= %(max_bytes)s THEN documents END, bytes, size, ({total}) FROM answer"""
 STATE_SQL = """(
-    SELECT * FROM geofences_geofence WHERE workspace_id = %(workspace_id)s AND {state}
+    SELECT id, created_at FROM geofences_geofence WHERE workspace_id = %(workspace_id)s AND {state}
     ORDER BY created_at DESC, id LIMIT %(limit)s::bigint + %(offset)s::bigint)"""
 TAGGED = "workspace_id = %(workspace_id)s AND tag_keys @> %(tag_keys)s::text[]"
 STATES = {
@@ -124,7 +126,7 @@ def _rows_and_total(states: list[str], *, by_tags: bool) -> tuple[str, str]:
         either = " OR ".join(f"({STATES[state]})" for state in states)
         condition = f"{TAGGED} AND ({either})"
         return (
-            f"SELECT * FROM geofences_geofence WHERE {condition}",  # noqa: S608 - made of constants
+            f"SELECT id, created_at FROM geofences_geofence WHERE {condition}",  # noqa: S608 - made of constants
             f"SELECT count(*) FROM geofences_geofence WHERE {condition}",  # noqa: S608
         )
     rows = " UNION ALL ".join(STATE_SQL.format(state=STATES[state]) for state in states)

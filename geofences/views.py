@@ -89,6 +89,9 @@ class GeofenceView(WorkspaceAPIView):
 
     @extend_schema(operation_id="update_geofence", request=UpdateGeofenceSerializer, responses=GeofenceAnswer)
     def put(self, request: Request, geofence_id: str) -> Response:
+        """Change what is given. Where `source` is `address`, the circle follows `buffer_meters`, `lat` and `lng`, and
+        another geometry makes a drawn fence of it; of a drawn fence these three say where its address lies.
+        """
         identifier = read_id(geofence_id)
         fields = _validated(UpdateGeofenceSerializer(data=request.data))
         update_geofence(request.auth.workspace_id, identifier, fields)
@@ -153,7 +156,7 @@ class GroupListView(WorkspaceAPIView):
 
 
 class GroupView(WorkspaceAPIView):
-    """The fences of one group, newest first."""
+    """The fences of one group, newest first; none where all of them are archived."""
 
     scopes = {"GET": "geofences:read"}
 

@@ -9,9 +9,18 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from geofences.geometry import FenceGeometry
+from geofences.geometry import FenceGeometry, GeometryError, read_geometry
 from geofences.models import Geofence
-from spatialflow.errors import Conflict, NotFound
+from spatialflow.errors import ApiError, Conflict, NotFound
+
+
+class CircleRefused(ApiError):
+    status_code = 422
+    default_detail = (
+        "buffer_meters: this geofence is a circle of buffer_meters around lat and lng, so none of them can be null. "
+        "Send a geometry to draw it anew."
+    )
+    default_code = "invalid_circle"
 
 
 class DuplicateGeofence(Conflict):
@@ -41,12 +50,16 @@ def create_geofence(workspace_id: uuid.UUID, user_id: uuid.UUID, fields: Mapping
     return fence.id
 
 
+@transaction.atomic
 def update_geofence(workspace_id: uuid.UUID, geofence_id: uuid.UUID, fields: Mapping[str, Any]) -> None:
-    """Change the fields that are given, in one statement that reads nothing first. Raises NotFound.
+    """Change the fields that are given. Raises NotFound, CircleRefused.
 
-    An update is never refused as a repetition: there is no member to confirm one with, so the fence counts as confirmed
+    What decides a circle is compared with the fence as it is; all else is one statement that reads nothing first. An
+    update is never refused as a repetition: there is no member to confirm one with, so the fence counts as confirmed
     from then on.
     """
+    if fields.keys() & {"geometry", "buffer_meters", "lng"}:
+        fields = _with_circle(lock_geofence(workspace_id, geofence_id), fields)
     columns = columns_of(workspace_id, fields)
     if columns:
         columns["updated_at"] = timezone.now()
@@ -132,6 +145,30 @@ def columns_of(workspace_id: uuid.UUID, fields: Mapping[str, Any]) -> dict[str, 
         lng, lat = fields["lng"], fields["lat"]
         columns["point"] = None if lng is None else [lng, lat]
     return columns
+
+
+def _with_circle(fence: Geofence, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields with the geometry that follows from them.
+
+    A fence made from an address is a circle of `buffer_meters` around `lat` and `lng`: it changes with them, and
+    another geometry makes a drawn fence of it. In a drawn fence they only say where an address lies. Raises
+    CircleRefused.
+    """
+    if fence.source != "address" or fence.geometry_type != "Circle":
+        return fields
+    if "geometry" in fields and fields["geometry"].digest != bytes(fence.geometry_digest):
+        return {"buffer_meters": None, **fields, "source": "draw"}
+    radius = fields.get("buffer_meters", fence.radius_meters)
+    center = [fields["lng"], fields["lat"]] if "lng" in fields else fence.geometry["center"]
+    if radius is None or center[0] is None:
+        raise CircleRefused()
+    if (radius, center) == (fence.radius_meters, fence.geometry["center"]):
+        return fields
+    try:
+        geometry = read_geometry({"type": "Circle", "center": center, "radius_meters": radius})
+    except GeometryError as error:
+        raise CircleRefused(f"buffer_meters: {error}") from None
+    return {**fields, "geometry": geometry}
 
 
 def _geometry_columns(geometry: FenceGeometry) -> dict[str, Any]:

@@ -37,7 +37,13 @@ def test_groups_are_those_of_the_usual_list(alice: Actor, mallory: Actor) -> Non
         "truncated": False,
     }
     assert names(alice.client.get(group_of(north[0]))) == ["three"]
+    point = {"lat": 47.35, "lng": 8.55}
     alice.client.delete(f"{URL}/{north[2]['id']}")
+    archived = alice.client.get(group_of(north[0]))
+    tested = alice.client.post(f"{URL}/groups/{north[0]['group_id']}/test-point", point, format="json")
+    assert (archived.status_code, archived.json()["geofences"], archived.json()["total_count"]) == (200, [], 0)
+    assert (tested.status_code, tested.json()["results"]) == (200, [])
+    alice.client.delete(f"{URL}/{north[1]['id']}")
     assert alice.client.get(group_of(north[0])).status_code == 404
 
 

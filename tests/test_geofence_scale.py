@@ -63,7 +63,7 @@ def crowd(django_db_setup: None, django_db_blocker: Any) -> Iterator[uuid.UUID]:
             for neighbour in workspaces[1:]:
                 seed(neighbour, 100, shape)
             with connection.cursor() as cursor:
-                cursor.execute("ANALYZE geofences_geofence")
+                cursor.execute("VACUUM ANALYZE geofences_geofence")
             yield workspaces[0].pk
         finally:
             for workspace in workspaces:
@@ -131,6 +131,18 @@ QUESTIONS = {
     "the groups": ("get", "/groups", None, {"geofence_group"}, 1_000),
     "a group": ("get", "/groups/{group}/geofences?limit=5", None, {"geofence_group"}, 100),
 }
+
+
+def test_what_comes_before_a_late_page_is_read_from_the_index_alone(member: Actor, crowd: uuid.UUID) -> None:
+    plans = Plans()
+
+    with connection.execute_wrapper(plans):
+        answer = member.client.get(f"{URL}?offset=80000&limit=20")
+
+    assert answer.json()["count"] == 20
+    steps = {step.get("Index Name"): step for step in plans.steps if step["Node Type"].startswith("Index")}
+    assert steps["geofence_page"]["Node Type"] == "Index Only Scan"
+    assert [step["Actual Loops"] for name, step in steps.items() if name != "geofence_page"] == [20]
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
