@@ -68,7 +68,9 @@ def read_item(workspace_id: uuid.UUID, user_id: uuid.UUID, fields: dict[str, Any
     """Return the item of a validated BulkItemSerializer, refused where no fence can come of it."""
     index = fields["index"]
     if fields["status"] in ("skipped", "error"):
-        return refused_item(index, "not_committed", f"The item's status is {fields['status']!r}: nothing was created.")
+        return refused_item(
+            index, "not_committed", f'The item has the status "{fields["status"]}": nothing was created.'
+        )
     if fields.get("lat") is None or fields.get("lng") is None:
         return refused_item(index, "no_coordinates", "This service has no geocoder; send lat and lng with the address.")
     try:

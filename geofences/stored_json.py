@@ -9,6 +9,7 @@ from decimal import Decimal
 import orjson
 
 MAX_DEPTH = 32
+MAX_BITS = 64  # of a whole number in JSON; a larger one becomes a float when it is read
 
 
 def find_reason_not_to_store(value: object, max_bytes: int) -> str | None:
@@ -55,6 +56,6 @@ def _bytes_of_scalar(value: object) -> int:
     if isinstance(value, float) and abs(value) < float("inf"):
         text = repr(value)
         return len(format(Decimal(text), "f")) if "e" in text else len(text)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value.bit_length() * 3 // 10 + 2  # at most so many digits, and a sign
-    return 5
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        return value.bit_length()
+    return len(str(value)) if value is not None else len("null")

@@ -46,8 +46,8 @@ def test_an_item_becomes_a_circle_around_its_address(alice: Actor) -> None:
     ("wrong", "code", "message"),
     [
         ({"lat": None}, "no_coordinates", "This service has no geocoder; send lat and lng with the address."),
-        ({"status": "skipped"}, "not_committed", "The item's status is 'skipped': nothing was created."),
-        ({"status": "error"}, "not_committed", "The item's status is 'error': nothing was created."),
+        ({"status": "skipped"}, "not_committed", 'The item has the status "skipped": nothing was created.'),
+        ({"status": "error"}, "not_committed", 'The item has the status "error": nothing was created.'),
         ({"status": "new"}, "validation_error", 'status: "new" is not a valid choice.'),
         ({"address": None}, "validation_error", "address: This field may not be null."),
         ({"name": "x" * 101}, "validation_error", "name: Ensure this field has no more than 100 characters."),
