@@ -25,6 +25,7 @@ def _shape(name: str, **members: Any) -> dict[str, Any]:
 
 
 GEOMETRY = {
+    "description": "At most 64 KiB as it is sent, 1,000 positions, 64 rings and 32 holes.",
     "oneOf": [
         _shape("Polygon", coordinates=POLYGON),
         _shape("MultiPolygon", coordinates={"type": "array", "items": POLYGON, "minItems": 1}),
@@ -60,14 +61,14 @@ class TextListSchema(OpenApiSerializerFieldExtension):
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
         item = {"type": "string", "minLength": 1, "maxLength": self.target.max_length}
-        return {"type": "array", "items": item, "maxItems": 50}
+        return {"type": "array", "items": item, "maxItems": 50, "description": "At most 8 KiB as it is sent."}
 
 
 class MetadataSchema(OpenApiSerializerFieldExtension):
     target_class = "geofences.serializers.MetadataField"
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
-        return {"type": "object", "additionalProperties": True}
+        return {"type": "object", "additionalProperties": True, "description": "At most 16 KiB as it is sent."}
 
 
 class PointOrDraftSchema(OpenApiSerializerFieldExtension):
