@@ -32,6 +32,13 @@ KEYS = 50  # each may ask 20,000 times an hour
 PREPARED = 5_000
 MEDIA_TYPES = {"geojson": "geo+json", "kml": "vnd.google-earth.kml+xml", "gpx": "gpx+xml"}
 IMPORT_SECONDS = 900
+# What has to look at more the more fences there are, by the end of its path.
+GROWING = {
+    "a tag of all": "?tags=common",
+    "the tags": "/tags",
+    "the groups": "/groups",
+    "a page after nine tenths": "?offset={late}",
+}
 
 
 class Turns:
@@ -130,8 +137,8 @@ class Row:
         return f"{self.percentile(50):.2f} | {self.percentile(99):.2f} | {median(self.cpu):.2f}"
 
 
-def measure_reads(options: Namespace, target: Target, environment: dict[str, str]) -> dict[str, tuple[Row, Row]]:
-    """Return the rows of point tests and of lists, by what the workspaces hold."""
+def measure_reads(options: Namespace, target: Target, environment: dict[str, str]) -> dict[str, list[Row]]:
+    """Return the rows of point tests, of lists and, measured in one round, of GROWING, by what the workspaces hold."""
     steps = [(f"{count:,}", 1, count) for count in options.fences]
     steps.append((f"100 in each of {options.workspaces:,} workspaces", options.workspaces, 100))
     rows = {}
@@ -140,23 +147,27 @@ def measure_reads(options: Namespace, target: Target, environment: dict[str, str
         command = [sys.executable, "-m", "bench.geofences_seed", f"step{number}"]
         command += [str(argument) for argument in (workspaces, count, max(KEYS, workspaces))]
         keys = json.loads(output(command, environment))
-        pages = Turns([http_request("GET", PATH, {"X-API-KEY": key}) for key in keys])
-        rows[name] = Row(point_tests(keys, count)), Row(pages)
+        rows[name] = [Row(point_tests(keys, count)), Row(reads(keys, ""))]
+        rows[name] += [Row(reads(keys, path.format(late=count * 9 // 10))) for path in GROWING.values()]
     for number in range(options.rounds):
         sys.stderr.write(f"round {number + 1} of {options.rounds}\n")
-        for row in itertools.chain.from_iterable(rows.values()):
+        for row in itertools.chain.from_iterable(some[: 2 if number else None] for some in rows.values()):
             row.measure(target, options)
     return rows
 
 
-def print_reads(rows: dict[str, tuple[Row, Row]], options: Namespace) -> None:
+def reads(keys: list[str], path: str) -> Turns:
+    return Turns([http_request("GET", PATH + path, {"X-API-KEY": key}) for key in keys])
+
+
+def print_reads(rows: dict[str, list[Row]], options: Namespace) -> None:
     say(
         f"Medians of {options.rounds} rounds of {options.seconds:g} s, {options.connections} keep-alive connection(s), "
         f"Postgres with fsync on; {os.cpu_count()} cores shared by all, load average {os.getloadavg()[1]:.1f}.\n\n"
         "| fences | point test p50 ms | p99 ms | CPU ms | page of 50, p50 ms | p99 ms | CPU ms |\n"
         "|---|---:|---:|---:|---:|---:|---:|\n"
     )
-    for name, (tests, pages) in rows.items():
+    for name, (tests, pages, *_) in rows.items():
         say(f"| {name} | {tests.markdown()} | {pages.markdown()} |\n")
     few, many = (rows[f"{count:,}"][0] for count in (min(options.fences), max(options.fences)))
     say(
@@ -164,6 +175,9 @@ def print_reads(rows: dict[str, tuple[Row, Row]], options: Namespace) -> None:
         f"times as long (p50) as among {min(options.fences):,}, and {median(many.cpu) / median(few.cpu):.2f} times "
         "the CPU.\n"
     )
+    say(f"\n| fences, p50 ms | {' | '.join(GROWING)} |\n|---|{'---:|' * len(GROWING)}\n")
+    for name, (_, _, *growing) in rows.items():
+        say(f"| {name} | {' | '.join(f'{row.percentile(50):.1f}' for row in growing)} |\n")
 
 
 def point_tests(keys: list[str], count: int) -> PointTests:

@@ -1,4 +1,5 @@
-"""Fill workspaces with fences, squares of 0.01 degree that Postgres makes itself, and print API keys as JSON.
+"""Fill workspaces with fences, squares of 0.01 degree that Postgres makes itself, and print API keys as JSON. Each
+is in one of a hundred groups and has two tags, one of which all have.
 
 `python -m bench.geofences_seed PREFIX WORKSPACES FENCES KEYS` beside the service's own settings; bench/geofences.py
 calls it.
@@ -18,16 +19,18 @@ from accounts.scopes import Role
 FENCES_SQL = """
     INSERT INTO geofences_geofence (
         id, workspace_id, name, geometry, geometry_type, shape, bounding_box, geometry_digest, distinct_by,
-        webhook_events, metadata, tags, tag_keys, source, is_active, archived, created_at, updated_at
+        webhook_events, metadata, group_id, group_name, tags, tag_keys, source, is_active, archived, created_at,
+        updated_at
     )
     SELECT gen_random_uuid(), %(workspace_id)s::uuid, 'fence ' || n,
         jsonb_build_object('type', 'Polygon', 'coordinates', jsonb_build_array(jsonb_build_array(
             jsonb_build_array(w, s), jsonb_build_array(e, s), jsonb_build_array(e, t), jsonb_build_array(w, t),
             jsonb_build_array(w, s)))),
         'Polygon', shape, box(point(w, s), point(e, t)), sha256(shape), '00000000-0000-0000-0000-000000000000',
-        '{}', '{}', '{}', '{}', 'draw', true, false, now() - n * interval '1 second', now()
+        '{}', '{}', md5('group ' || n %% 100)::uuid, 'group ' || n %% 100, tags, tags, 'draw', true, false,
+        now() - n * interval '1 second', now()
     FROM (
-        SELECT *, '\\x00000000030000000100000005'::bytea
+        SELECT *, ARRAY['common', 'tag ' || n %% 100] AS tags, '\\x00000000030000000100000005'::bytea
             || float8send(w) || float8send(s) || float8send(e) || float8send(s) || float8send(e) || float8send(t)
             || float8send(w) || float8send(t) || float8send(w) || float8send(s) AS shape
         FROM (
