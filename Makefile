@@ -13,7 +13,7 @@ $(shell rm -f $(VENV)/.made)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench bench-audit bench-geofences bench-growth vendor screenshots
+.PHONY: help run test lint format bench bench-audit bench-geofences bench-growth profile vendor screenshots
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -48,6 +48,9 @@ bench-geofences: $(VENV)/.run-requirements ## measure point tests and lists with
 
 bench-growth: $(VENV)/.run-requirements ## measure whether large tables cost anything: a million keys and sign-ins, ten million audit events
 	@exec $(PY) -m bench.growth $(ARGS)
+
+profile: $(VENV)/.run-requirements ## show where the CPU time of each kind of request goes: a minute
+	@exec $(PY) -m bench.profiling $(ARGS)
 
 vendor: ## copy the third-party files that the dashboard serves, with their licences, from their npm packages
 	@command -v npm >/dev/null || { echo "npm is needed: install the Debian package npm." >&2; exit 1; }

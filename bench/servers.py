@@ -41,10 +41,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def output(command: list[str], settings: dict[str, str], cwd: Path = PROJECT) -> str:
-    """Return what a command prints; its complaints go to our stderr."""
+def output(command: list[str], settings: dict[str, str], cwd: Path = PROJECT, given: str = "") -> str:
+    """Return what a command prints when it is given a text to read; its complaints go to our stderr."""
     done = subprocess.run(
         processes.tied(command, "KILL"),
+        input=given,
         cwd=cwd,
         env=own_environment(settings),
         stdout=subprocess.PIPE,

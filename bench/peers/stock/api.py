@@ -1,5 +1,6 @@
 """The views: what the packages' documentation shows, put together."""
 
+from django.db.models import QuerySet
 from django.urls import path
 from rest_framework import generics, serializers
 from rest_framework.permissions import IsAuthenticated
@@ -52,7 +53,7 @@ class Geofences(generics.ListAPIView):
     permission_classes = [HasWorkspaceKey | IsAuthenticated]
     throttle_classes = [ByCredential]
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet[Geofence]:
         key = KeyParser().get(self.request)
         if key:
             workspace_id = WorkspaceKey.objects.get_from_key(key).workspace_id
