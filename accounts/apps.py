@@ -16,9 +16,12 @@ class AccountsConfig(AppConfig):
         )
         from accounts.hooks import membership_ended, role_lowered
         from accounts.invitations import revoke_invitations_beyond_role, revoke_invitations_of_leaver
+        from accounts.models import OutgoingMail, User
         from accounts.pruning import CHORES
+        from spatialflow.encryption import encrypted_columns
         from spatialflow.pruning import chores
 
         chores.extend(CHORES)
+        encrypted_columns.extend([(User, "totp_secret"), (OutgoingMail, "parameters")])
         membership_ended.register(revoke_invitations_of_leaver)
         role_lowered.register(revoke_invitations_beyond_role)
