@@ -40,10 +40,15 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+def complaints(done: subprocess.CompletedProcess[bytes]) -> list[bytes]:
+    """Return what stands in the standard error, but for the line of the log that tells of an audit event."""
+    return [line for line in done.stderr.splitlines() if b"audit event" not in line]
+
+
 def test_a_file_is_imported_in_nobodys_name(alice: Actor, run, file: Path) -> None:
     done = run("import_geofences", file, "--workspace", alice.workspace.slug)
 
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert (done.returncode, complaints(done)) == (0, [])
     assert done.stdout == b"3 features: 2 created, 1 duplicates, 0 refused.\n"
     assert names(alice.client.get(URL)) == ["two", "one"]
     event = AuditEvent.objects.latest("sequence")
@@ -141,7 +146,7 @@ def test_an_export_can_be_imported_elsewhere(
     again = run("export_geofences", *here, "--output", path)
     imported = run("import_geofences", path, "--workspace", mallory.workspace.slug)
 
-    assert (written.returncode, written.stdout, written.stderr) == (0, b"", b"")
+    assert (written.returncode, written.stdout, complaints(written)) == (0, b"", [])
     assert printed.stdout == path.read_bytes()
     assert b"Gone" in everything.stdout and b"Gone" not in printed.stdout
     assert again.returncode == 1 and b"cannot be written: File exists" in again.stderr
