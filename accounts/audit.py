@@ -52,6 +52,8 @@ class Action(StrEnum):
     ACCOUNT_DELETED = "account.deleted"
     ACCOUNT_SUSPENDED = "account.suspended"
     ACCOUNT_REINSTATED = "account.reinstated"
+    OPERATOR_NAMED = "account.operator_named"
+    OPERATOR_REMOVED = "account.operator_removed"
     ACCOUNT_RECLAIMED = "account.reclaimed"
     KEY_CREATED = "api_key.created"
     KEY_UPDATED = "api_key.updated"

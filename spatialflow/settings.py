@@ -115,6 +115,7 @@ INSTALLED_APPS = [
     "sso",
     "geofences",
     "dashboard",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # the operator's pages, dashboard/operator/
 ]
 MIDDLEWARE = [
     "spatialflow.observation.ObservationMiddleware",  # outermost: it sees every answer
@@ -181,6 +182,10 @@ RATELIMIT_USE_CACHE = "counters"
 SILENCED_SYSTEM_CHECKS = [
     "django_ratelimit.W001",  # it knows only foreign backends; that ours count exactly is shown by tests/test_limits.py
     "django_ratelimit.E003",
+    "admin.E402",  # the operator's pages know who is there by the dashboard's session (dashboard/operator/site.py)
+    "admin.E408",
+    "admin.E409",
+    "admin.E410",
     "security.W003",  # no page is authenticated by a cookie; the refresh cookie is SameSite=Strict
     "security.W008",  # the proxy redirects to https; see SECURE_SSL_REDIRECT
 ]

@@ -4,6 +4,7 @@
 from django.urls import include, path
 
 from accounts.views.public_keys import PublicKeysView
+from dashboard.operator import tables
 from spatialflow.docs import DescriptionView, DocsView
 
 urlpatterns = [
@@ -14,6 +15,7 @@ urlpatterns = [
     path("api/v1/", include("apikeys.urls")),
     path("api/v1/", include("sso.urls")),
     path(".well-known/jwks.json", PublicKeysView.as_view()),
+    path("operator/", tables.site.urls),
     path("", include("dashboard.urls")),
 ]
 

@@ -189,3 +189,16 @@ def test_nginx_names_the_request_in_its_line_and_to_the_service(observed: Server
 
         assert request_id != "of-a-client-12" and lines(observed, offset, request_id)
         assert f'"request_id":"{request_id}"' in front.log.read_text()
+
+
+def test_nginx_lets_own_networks_alone_reach_the_operators_pages(observed: Server) -> None:
+    with proxy(observed, {"allow 127.0.0.0/8;": "allow 127.0.0.3/32;"}) as front:
+        stranger = front.call("GET", "/operator/", caller="127.0.0.2")
+        own = front.call("GET", "/operator/", caller="127.0.0.3")
+
+    assert (stranger.status, stranger.body) == (
+        404,
+        {"detail": "There is nothing at this address.", "error_code": "not_found"},
+    )
+    # The service itself answers, with a page: the operator's are not enabled here.
+    assert (own.status, own.headers["content-type"]) == (404, "text/html; charset=utf-8")
