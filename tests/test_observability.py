@@ -11,7 +11,7 @@ from django.conf import settings
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.cast import PASSWORD, Actor
-from tests.support.launch import Server, launch
+from tests.support.launch import Server, Valkey, launch
 from tests.support.proxy import proxy
 from tests.support.race import call
 
@@ -170,6 +170,23 @@ def test_metrics_count_what_all_processes_did(observed: Server, alice: Actor) ->
     assert not [word for word in (secret, alice.user.email, PASSWORD, str(alice.user.id)) if word in text]
 
 
+def test_a_counter_store_that_is_gone_is_counted_and_servers_count_for_themselves(
+    observed: Server, database_url: str, redis_store: Valkey, alice: Actor
+) -> None:
+    secret = alice.make_key()[1]
+    call(observed, "GET", FENCES, headers={"X-API-KEY": secret})
+    with launch(database_url, redis_url=redis_store, workers=1, extra_env={"METRICS_TOKEN": TOKEN}) as counting:
+        assert ("spatialflow_requests_total", "GET", "api/v1/geofences", "200") not in figures(counting)
+        redis_store.stop()
+        try:
+            assert call(counting, "GET", FENCES, headers={"X-API-KEY": secret}).status == 200
+        finally:
+            redis_store.start()
+
+        assert figures(counting)[("spatialflow_counter_fallbacks_total",)] == 1
+    assert figures(observed).get(("spatialflow_counter_fallbacks_total",), 0) == 0
+
+
 def test_metrics_are_for_prometheus_alone(observed: Server, server: Server) -> None:
     host = {"Host": "localhost"}
     for headers in (host, {**host, "Authorization": "Bearer "}, {**host, "Authorization": f"Bearer {TOKEN}x"}):
@@ -188,7 +205,10 @@ def test_nginx_names_the_request_in_its_line_and_to_the_service(observed: Server
         request_id = answer.headers["x-request-id"]
 
         assert request_id != "of-a-client-12" and lines(observed, offset, request_id)
-        assert f'"request_id":"{request_id}"' in front.log.read_text()
+        deadline = time.monotonic() + 5  # nginx writes its line after the answer
+        while f'"request_id":"{request_id}"' not in front.log.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_nginx_lets_own_networks_alone_reach_the_operators_pages(observed: Server) -> None:

@@ -73,7 +73,7 @@ def migrate(database: localdb.Server) -> None:
 def test_a_database_without_our_tables_is_not_ready_until_it_is_migrated(database: localdb.Server, api: Server):
     answer = ready(api)
 
-    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    assert (answer.status, answer.headers["retry-after"], len(answer.headers["x-request-id"])) == (503, "5", 32)
     assert answer.body == {
         "detail": "This process is not ready: migrations, counter_store.",
         "error_code": "not_ready",

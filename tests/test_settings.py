@@ -92,7 +92,10 @@ def test_a_signing_key_may_be_an_elliptic_curves(read, newline):
     assert list(settings["JWT_SIGNING_KEYS"].items()) == [("old", SECRETS[3]), ("new", pem)]
 
 
-@pytest.mark.parametrize("pem", [curve(ec.SECP384R1), curve()[:90], curve().replace("PRIVATE", "PUBLIC")])
+WRONG_PEMS = [curve(ec.SECP384R1), curve()[:90], curve().replace("PRIVATE", "PUBLIC")]
+
+
+@pytest.mark.parametrize("pem", WRONG_PEMS, ids=["another curve", "cut off", "public"])
 def test_only_a_private_key_of_the_right_curve_signs(read, pem):
     with pytest.raises(ImproperlyConfigured, match=r"^JWT_SIGNING_KEYS must be the whole content") as refusal:
         read({**PRODUCTION, "JWT_SIGNING_KEYS": f"first:{pem}"})
