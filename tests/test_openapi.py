@@ -125,12 +125,14 @@ def test_as_a_program_nothing_crashes_and_every_answer_is_described(server, alic
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_key_that_asks_who_it_is_gets_what_is_described(server, alice, tmp_path):
-    run = schemathesis(
-        server, tmp_path, f"X-API-KEY: {alice.make_key()[1]}", "--include-operation-id", "get_current_api_key"
-    )
+@pytest.mark.parametrize("asks", ["get_current_api_key", "introspect_token"])
+def test_a_key_that_asks_who_somebody_is_gets_what_is_described(server, alice, tmp_path, asks):
+    Workspace.objects.update(plan="enterprise")
+    raw = alice.make_key(["tokens:introspect"])[1]
 
-    assert_all_tried(run, lambda operation: operation["operationId"] == "get_current_api_key")
+    run = schemathesis(server, tmp_path, f"X-API-KEY: {raw}", "--include-operation-id", asks)
+
+    assert_all_tried(run, lambda operation: operation["operationId"] == asks)
 
 
 def test_a_chunked_body_is_described_everywhere():
