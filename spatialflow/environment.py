@@ -99,12 +99,18 @@ class Environment:
             )
         return origins
 
-    def url(self, name: str, schemes: tuple[str, ...], default: str = "") -> SplitResult:
-        """Return the URL's parts. What is wrong with it is never quoted: it may hold a password."""
+    def url(
+        self, name: str, schemes: tuple[str, ...], default: str = "", *, several_hosts: bool = False
+    ) -> SplitResult:
+        """Return the URL's parts; those of several hosts are told by `hosts_of`. What is wrong with it is never quoted:
+        it may hold a password.
+        """
         text = self.text(name) or default
         try:
             parts = urlsplit(text)
-            is_usable = parts.port != 0 and not parts.fragment and "@" not in parts.path + parts.query
+            ports = [host.port for host in hosts_of(parts)]
+            is_usable = 0 not in ports and (several_hosts or len(ports) == 1)
+            is_usable = is_usable and not parts.fragment and "@" not in parts.path + parts.query
         except ValueError:
             is_usable = False
         if not is_usable or not text.startswith(tuple(f"{scheme}://" for scheme in schemes)):
@@ -176,6 +182,11 @@ class Environment:
             raise ImproperlyConfigured(
                 f"{path} cannot be made or read ({error.strerror}): name another folder with SPATIALFLOW_DATA_DIR."
             ) from None
+
+
+def hosts_of(parts: SplitResult) -> list[SplitResult]:
+    """Return each host of a URL like postgresql://user:password@host:5432,other:5432/name, with its port."""
+    return [urlsplit(f"//{host}") for host in parts.netloc.rpartition("@")[2].split(",")]
 
 
 def origin_of(url: str) -> list[str]:

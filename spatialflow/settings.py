@@ -16,6 +16,8 @@ from spatialflow import localdb
 from spatialflow.environment import (
     HOST_NAME,
     Environment,
+    hosts_of,
+    hosts_of,
     origin_of,
     random_enough,
     refuse_shared_secrets,
@@ -27,7 +29,7 @@ env = Environment(os.environ)
 
 
 def database(parts: SplitResult) -> dict[str, object]:
-    """Return Django's settings for a postgresql:// URL; its query may hold any option of libpq.
+    """Return Django's settings for a postgresql:// URL; it may name several hosts, and its query any option of libpq.
 
     A statement gets 5 seconds, in every process: `migrate` lifts that for itself, and so must whatever else is to run
     longer (SET statement_timeout). A connection over TCP whose host vanished ends after about 10 seconds; Unix sockets
@@ -50,8 +52,8 @@ def database(parts: SplitResult) -> dict[str, object]:
         "NAME": unquote(parts.path.lstrip("/")) or "spatialflow",
         "USER": unquote(parts.username or "") or options.pop("user", ""),
         "PASSWORD": unquote(parts.password or ""),
-        "HOST": options.pop("host", unquote(parts.hostname or "")),
-        "PORT": str(parts.port or ""),
+        "HOST": options.pop("host", unquote(",".join(host.hostname or "" for host in hosts_of(parts)))),
+        "PORT": options.pop("port", ",".join(str(host.port or "") for host in hosts_of(parts))),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
         "DISABLE_SERVER_SIDE_CURSORS": False,
@@ -163,7 +165,7 @@ if PRODUCTION and not DATABASE_URL:
         "DATABASE_URL must be set, for instance postgresql://user:password@host:5432/spatialflow"
     )
 _local_url = localdb.database_url(localdb.socket_directory(DATA_DIR))
-_database = env.url("DATABASE_URL", ("postgresql", "postgres"), _local_url)
+_database = env.url("DATABASE_URL", ("postgresql", "postgres"), _local_url, several_hosts=True)
 DATABASES = {"default": database(_database), "counters": database(_database)}
 DATABASES["counters"]["OPTIONS"]["options"] += " -c synchronous_commit=off"  # type: ignore[index]
 DATABASES["counters"]["TEST"] = {"MIRROR": "default"}

@@ -67,6 +67,21 @@ def test_production_reads_what_it_is_given(read):
     ]
 
 
+@pytest.mark.parametrize(
+    ("url", "hosts", "ports"),
+    [
+        ("postgresql://u:pa%2Fss@one:5432,two:5433/accounts?target_session_attrs=read-write", "one,two", "5432,5433"),
+        ("postgresql://u@one,two,[::1]/accounts?target_session_attrs=primary", "one,two,::1", ",,"),
+        ("postgresql://u@/accounts?host=one,two&port=5432,5433", "one,two", "5432,5433"),
+    ],
+)
+def test_a_database_may_have_several_hosts(read, url, hosts, ports):
+    database = read({**PRODUCTION, "DATABASE_URL": url})["DATABASES"]["default"]
+
+    assert (database["HOST"], database["PORT"], database["NAME"]) == (hosts, ports, "accounts")
+    assert database["OPTIONS"].get("target_session_attrs", "") == url.partition("attrs=")[2]
+
+
 def test_development_needs_nothing_and_keeps_its_secrets(read):
     first, second = read({}), read({})
 
@@ -188,12 +203,14 @@ def test_production_refuses_by_name_and_quotes_no_secret(read, name, text):
         ("DATABASE_URL", "postgresql://u:hidden[@h/x"),
         ("DATABASE_URL", "postgresql://u:hidden@h:99999/x"),
         ("DATABASE_URL", "postgresql://u:hidden@h:port/x"),
+        ("DATABASE_URL", "postgresql://u:hidden@h:1,h:99999/x"),
         ("DATABASE_URL", "mysql://u:hidden@h/x"),
         ("REDIS_URL", "hidden"),
         ("REDIS_URL", "redis:hidden"),
         ("REDIS_URL", "http://u:hidden@h"),
         ("REDIS_URL", "redis://u:hidden@h:port"),
         ("REDIS_URL", "redis://u:hidden@h:0"),
+        ("REDIS_URL", "redis+cluster://u:hidden@h:1,h:2"),
         ("EMAIL_URL", "hidden"),
         ("EMAIL_URL", "smtp://u:hidden/@h:587"),
     ],
