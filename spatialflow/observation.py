@@ -29,7 +29,7 @@ METRICS_PATH = "/metrics"
 class ObservationMiddleware:
     """Give a request its id, and note its answer. The outermost middleware: nothing is answered outside it.
 
-    Cheap, since the hottest requests pay for it: about 0.03 ms in all.
+    The hottest requests pay for it: the line, which LOG_LEVEL=WARNING leaves out, costs more than all the rest.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
