@@ -25,7 +25,7 @@ def run(database_url: str):
         *arguments: object, stderr: int = subprocess.PIPE, given: bytes = b""
     ) -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "manage.py", *map(str, arguments)]
-        environment = {**os.environ, "DATABASE_URL": database_url}
+        environment = {**os.environ, "DATABASE_URL": database_url, "LOG_LEVEL": "WARNING"}
         return subprocess.run(
             command, cwd=PROJECT, env=environment, input=given, stdout=-1, stderr=stderr, check=False, timeout=60
         )
