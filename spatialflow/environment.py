@@ -99,17 +99,15 @@ class Environment:
             )
         return origins
 
-    def url(
-        self, name: str, schemes: tuple[str, ...], default: str = "", *, several_hosts: bool = False
-    ) -> SplitResult:
-        """Return the URL's parts; those of several hosts are told by `hosts_of`. What is wrong with it is never quoted:
+    def url(self, name: str, schemes: tuple[str, ...], default: str = "") -> SplitResult:
+        """Return the URL's parts; Postgres may have several hosts (`hosts_of`). What is wrong with it is never quoted:
         it may hold a password.
         """
         text = self.text(name) or default
         try:
             parts = urlsplit(text)
             ports = [host.port for host in hosts_of(parts)]
-            is_usable = 0 not in ports and (several_hosts or len(ports) == 1)
+            is_usable = 0 not in ports and (len(ports) == 1 or "postgresql" in schemes)
             is_usable = is_usable and not parts.fragment and "@" not in parts.path + parts.query
         except ValueError:
             is_usable = False

@@ -165,7 +165,7 @@ if PRODUCTION and not DATABASE_URL:
         "DATABASE_URL must be set, for instance postgresql://user:password@host:5432/spatialflow"
     )
 _local_url = localdb.database_url(localdb.socket_directory(DATA_DIR))
-_database = env.url("DATABASE_URL", ("postgresql", "postgres"), _local_url, several_hosts=True)
+_database = env.url("DATABASE_URL", ("postgresql", "postgres"), _local_url)
 DATABASES = {"default": database(_database), "counters": database(_database)}
 DATABASES["counters"]["OPTIONS"]["options"] += " -c synchronous_commit=off"  # type: ignore[index]
 DATABASES["counters"]["TEST"] = {"MIRROR": "default"}
