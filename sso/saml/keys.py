@@ -8,9 +8,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from django.db import transaction
 from django.utils import timezone
 
+from accounts.audit import Action, record
 from accounts.models import Workspace
+from accounts.operations import OPERATOR
 from spatialflow.encryption import decrypt, encrypt
 from sso.models import SamlKeyPair
 
@@ -44,6 +47,26 @@ def get_key_pair(workspace: Workspace) -> KeyPair:
         SamlKeyPair.objects.bulk_create([row], ignore_conflicts=True)
         stored = SamlKeyPair.objects.get(workspace=workspace)
     return KeyPair(decrypt(stored.private_key), stored.certificate)
+
+
+@transaction.atomic
+def replace_key_pair(workspace: Workspace) -> str:
+    """Give the workspace's service provider a new key pair at once, and return its certificate. Only the operator may.
+
+    The identity provider knows nothing of it: until its administrators have entered the certificate, what is signed by
+    the new key is not believed there, and what is encrypted for the old one is refused here.
+    """
+    made = _make(workspace.slug)
+    fields = {"private_key": encrypt(made.private_key), "certificate": made.certificate, "created_at": timezone.now()}
+    SamlKeyPair.objects.update_or_create(workspace=workspace, defaults=fields)
+    record(
+        Action.SSO_CONFIGURED,
+        OPERATOR,
+        "The operator replaced the service provider's key.",
+        workspace_id=workspace.id,
+        resource=("workspace", workspace.id),
+    )
+    return made.certificate
 
 
 def _make(name: str) -> KeyPair:
