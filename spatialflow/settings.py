@@ -17,7 +17,6 @@ from spatialflow.environment import (
     HOST_NAME,
     Environment,
     hosts_of,
-    hosts_of,
     origin_of,
     random_enough,
     refuse_shared_secrets,

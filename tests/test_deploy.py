@@ -132,7 +132,9 @@ def test_an_import_may_be_larger_than_any_other_body(front: Proxy, alice: Actor,
         for n in range(3)
     )
 
-    made = front.call("POST", path, body=b'{"features":[' + features + b"]}" + padding, headers=headers)
+    made = front.call(
+        "POST", path, body=b'{"type":"FeatureCollection","features":[' + features + b"]}" + padding, headers=headers
+    )
     refused = front.call("POST", path, body=padding * 65, headers=headers)
     plain = front.call("POST", path, body=b"{}", headers=headers, https=False)
 
