@@ -5,13 +5,13 @@ in the body wins.
 from django.http import HttpResponseBase
 from rest_framework.request import Request
 
-from accounts.tokens import TokenPair
+from accounts.tokens import Tokens
 
 REFRESH_COOKIE = "spatialflow_refresh"
 PATH = "/api/v1/auth/"
 
 
-def set_refresh_cookie(response: HttpResponseBase, pair: TokenPair) -> None:
+def set_refresh_cookie(response: HttpResponseBase, pair: Tokens) -> None:
     """Let the browser keep the refresh token where no script can read it (HttpOnly) and no other site can send it
     (Strict).
     """

@@ -5,6 +5,7 @@ the member's role *now* bound it: a key made by someone who was demoted since ca
 """
 
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Role(StrEnum):
@@ -81,6 +82,7 @@ ROLE_SCOPES: dict[str, frozenset[str]] = {
 }
 
 
+@lru_cache(maxsize=1024)  # every request asks for its role's, and keys have the same few sets
 def with_implied(scopes: frozenset[str]) -> frozenset[str]:
     """Return `scopes` and what they imply: writing a resource includes reading it."""
     return scopes | {scope.removesuffix(":write") + ":read" for scope in scopes if scope.endswith(":write")}

@@ -38,14 +38,14 @@ DOCUMENT_SQL = f"""
 # only a list by tags counts, in an index.
 PAGE_SQL = """
     WITH answer AS (
-        SELECT count(*) AS size, coalesce(sum(octet_length(document)), 0) AS bytes,
-            string_agg(document, ',') AS documents
+        SELECT count(*) AS size, coalesce(string_agg(document, ','), '') AS documents
         FROM (SELECT row_to_json(document)::text AS document FROM (SELECT {columns} FROM (
             {rows} ORDER BY created_at DESC, id LIMIT %(limit)s OFFSET %(offset)s
         ) AS wanted JOIN geofences_geofence AS fence USING (id) ORDER BY fence.created_at DESC, fence.id
         ) AS document) AS page
     )
-    SELECT CASE WHEN bytes <= %(max_bytes)s THEN documents END, bytes, size, ({total}) FROM answer"""
+    SELECT CASE WHEN bytes <= %(max_bytes)s THEN documents END, bytes, size, ({total})
+    FROM (SELECT *, octet_length(documents) AS bytes FROM answer) AS measured"""
 STATE_SQL = """(
     SELECT id, created_at FROM geofences_geofence WHERE workspace_id = %(workspace_id)s AND {state}
     ORDER BY created_at DESC, id LIMIT %(limit)s::bigint + %(offset)s::bigint)"""

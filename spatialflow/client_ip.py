@@ -5,6 +5,7 @@ from the right, because everything further left came from the client and can be 
 """
 
 import ipaddress
+from functools import lru_cache
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -20,6 +21,11 @@ def client_ip(request: HttpRequest | Request) -> str:
         hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
         if len(hops) >= settings.TRUSTED_PROXY_COUNT and hops[-settings.TRUSTED_PROXY_COUNT]:
             claimed = hops[-settings.TRUSTED_PROXY_COUNT]
+    return _canonical(claimed)
+
+
+@lru_cache(maxsize=4096)  # the same callers come again, and each request asks several times
+def _canonical(claimed: str) -> str:
     try:
         address = ipaddress.ip_address(bare_address(claimed))
     except ValueError:
@@ -42,7 +48,12 @@ def bare_address(hop: str) -> str:
 
 def network(request: HttpRequest | Request) -> str:
     """Return what limits count by: the IPv4 address, or the IPv6 /64, since one customer line holds a whole /64."""
-    address = ipaddress.ip_address(client_ip(request))
+    return _network(client_ip(request))
+
+
+@lru_cache(maxsize=4096)
+def _network(canonical: str) -> str:
+    address = ipaddress.ip_address(canonical)
     if address.version == 6:
         return str(ipaddress.ip_network((address, 64), strict=False).network_address)
-    return str(address)
+    return canonical

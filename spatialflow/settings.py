@@ -122,7 +122,7 @@ MIDDLEWARE = [
     "spatialflow.observation.ObservationMiddleware",  # outermost: it sees every answer
     "spatialflow.observation.MetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "corsheaders.middleware.CorsMiddleware",
+    "spatialflow.cors.OriginMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "spatialflow.content_security.PolicyMiddleware",
     "django.middleware.common.CommonMiddleware",  # refuses foreign Host headers

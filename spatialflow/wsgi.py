@@ -1,5 +1,6 @@
 """The WSGI entry point for granian or any other server."""
 
+import gc
 import os
 
 from django.conf import settings
@@ -18,3 +19,6 @@ except ImproperlyConfigured as error:
     raise SystemExit(str(error)) from None
 for name in settings.STARTED_WITH_THE_SERVER:
     import_string(name)()
+# What is loaded by now stays: looking through it again and again for what may go would hold up requests.
+gc.collect()
+gc.freeze()

@@ -85,3 +85,9 @@ def test_the_refresh_cookie_is_no_credential_across_origins(anyone, alice: Actor
 
 def test_only_the_api_is_shared(anyone, db):
     assert cors_headers(anyone.get("/nowhere", headers={"Origin": APP})) == {}
+
+
+def test_answers_vary_by_origin_also_for_who_names_none(anyone, db):
+    response = anyone.get(FENCES)
+
+    assert (response["Vary"].lower(), cors_headers(response)) == ("origin", {})

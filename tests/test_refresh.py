@@ -42,6 +42,18 @@ def test_the_pages_example(anyone, alice, path):
     assert SignIn.objects.count() == 1  # one row a sign-in, not one a rotation
 
 
+def test_who_is_signed_in_is_told_as_everywhere_else(anyone, alice):
+    User.objects.filter(id=alice.user.id).update(company="Acme", name="Alice")
+
+    first = refresh(anyone, alice.pair.refresh_token).json()
+    User.objects.filter(id=alice.user.id).update(company="")
+    again = refresh(anyone, alice.pair.refresh_token).json()
+
+    me = bearer(again["access_token"]).get("/api/v1/auth/me").json()
+    assert again["user"] == me
+    assert first["user"] == {**me, "company": "Acme"}
+
+
 def test_a_lost_reply_gets_the_same_successor(anyone, alice):
     first = refresh(anyone, alice.pair.refresh_token).json()
     later(alice, seconds=8)

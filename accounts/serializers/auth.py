@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from accounts.models import Membership, User
 from accounts.scopes import Role
-from accounts.tokens import TokenPair
+from accounts.tokens import Renewal, TokenPair
 
 
 def otp_field() -> serializers.CharField:
@@ -35,7 +35,7 @@ class MessageSerializer(serializers.Serializer):
 
 
 class UserSerializer(serializers.Serializer):
-    """Describes the contract's UserResponse; `user_json` renders it, because every login and refresh does."""
+    """Describes the contract's UserResponse. `user_json` renders it, and at a refresh the statement itself."""
 
     id = serializers.UUIDField()
     email = serializers.CharField()
@@ -87,12 +87,12 @@ def user_json(user: User, membership: Membership) -> dict[str, Any]:
     }
 
 
-def token_pair_json(pair: TokenPair) -> dict[str, Any]:
+def token_pair_json(pair: TokenPair | Renewal) -> dict[str, Any]:
     """Return the four fields of the public page (RFC 6749 section 5.1) and the `user` that the SDK requires."""
     return {
         "access_token": pair.access_token,
         "refresh_token": pair.refresh_token,
         "expires_in": pair.expires_in,
         "token_type": "Bearer",
-        "user": user_json(pair.user, pair.membership),
+        "user": pair.person if isinstance(pair, Renewal) else user_json(pair.user, pair.membership),
     }

@@ -23,13 +23,13 @@ from accounts.serializers.auth import (
     user_json,
 )
 from accounts.throttles import REFRESH_BY_ADDRESS, REFRESH_BY_TOKEN
-from accounts.tokens import InvalidToken, RefreshToken, TokenPair, rotate
+from accounts.tokens import InvalidToken, RefreshToken, Renewal, TokenPair, rotate
 from spatialflow.api import PublicAPIView, WorkspaceAPIView
 from spatialflow.client_ip import network
 from spatialflow.errors import ErrorSerializer
 
 
-def token_pair_response(pair: TokenPair) -> Response:
+def token_pair_response(pair: TokenPair | Renewal) -> Response:
     response = Response(token_pair_json(pair))
     cookies.set_refresh_cookie(response, pair)
     return response
