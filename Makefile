@@ -13,7 +13,7 @@ $(shell rm -f $(VENV)/.made)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench bench-audit bench-geofences bench-growth profile vendor screenshots
+.PHONY: help run test lint format bench bench-audit bench-geofences bench-growth profile faults vendor screenshots
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -51,6 +51,9 @@ bench-growth: $(VENV)/.run-requirements ## measure whether large tables cost any
 
 profile: $(VENV)/.run-requirements ## show where the CPU time of each kind of request goes: a minute
 	@exec $(PY) -m bench.profiling $(ARGS)
+
+faults: $(VENV)/.dev-requirements ## stop, freeze and kill Postgres, Valkey and the service under load, and say in a table what held: three minutes
+	@exec $(PY) -m tests.faults
 
 vendor: ## copy the third-party files that the dashboard serves, with their licences, from their npm packages
 	@command -v npm >/dev/null || { echo "npm is needed: install the Debian package npm." >&2; exit 1; }
