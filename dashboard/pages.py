@@ -114,10 +114,13 @@ class FormPage(Page):
     """A page with a form. `submit` carries it out and returns where to go; what it raises is shown in the form.
     `field_of` says next to which field stands what is refused as a whole, by its code. `done_already` are the refusals
     of a form that was sent before: sent again by a reload or the way back, it changes nothing, and a page says so.
+    `outside` are the refusals of a form about something that is not there any more: shown again it would lie, so a page
+    says so.
     """
 
     field_of: ClassVar[dict[str, str]] = {}
     done_already: ClassVar[tuple[type[APIException], ...]] = ()
+    outside: ClassVar[tuple[type[APIException], ...]] = ()
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         raise NotImplementedError
@@ -128,6 +131,8 @@ class FormPage(Page):
         except (session.NotFresh, InvalidToken):
             raise  # answered by another page, not in the form
         except APIException as refusal:
+            if isinstance(refusal, self.outside):
+                return refused(request, refusal, way_back=self.way_back)
             if isinstance(refusal, self.done_already):
                 return refused(request, refusal, "This was done already", self.way_back)
             form, status = form_of(request.POST, refusal, self.field_of)

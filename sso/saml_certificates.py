@@ -10,6 +10,7 @@ from spatialflow.errors import ApiError, Conflict
 from sso.models import IdentityProvider
 from sso.saml.certificates import MAX_CERTIFICATES, describe, unique
 from sso.saml_config import find_in, lock_own_workspace, store
+from sso.saml_meant import refuse_others
 from sso.saml_plan import refuse_other_plans
 
 
@@ -27,12 +28,13 @@ class LastCertificate(ApiError):
 
 
 @transaction.atomic
-def add(request: Request, certificates: list[str], state: str) -> None:
+def add(request: Request, certificates: list[str], state: str, meant: str | None = None) -> None:
     """Let these certificates count beside those that the connection holds at that moment.
 
-    Raises `NotFound`, `PlanRequired`, `InsufficientPermissions`, and the 422 of `certificate` for more than fit.
+    Raises `NotFound`, `PlanRequired`, `InsufficientPermissions`, the 422 of `certificate` for more than fit, and what
+    `refuse_others` raises of the one that is `meant`.
     """
-    provider = _lock(request, state)
+    provider = _lock(request, state, meant)
     held = unique([*provider.certificates, *certificates])
     if len(held) > MAX_CERTIFICATES:
         said = f"A connection holds at most {MAX_CERTIFICATES} certificates. Take one away first."
@@ -41,13 +43,13 @@ def add(request: Request, certificates: list[str], state: str) -> None:
 
 
 @transaction.atomic
-def remove(request: Request, fingerprint: str, state: str) -> None:
+def remove(request: Request, fingerprint: str, state: str, meant: str | None = None) -> None:
     """Take away the certificate with this SHA-256 fingerprint.
 
     Raises `NotFound`, `PlanRequired`, `InsufficientPermissions`, `CertificateNotHeld`, `LastCertificate`,
-    `SsoIsRequired`.
+    `SsoIsRequired`, and what `refuse_others` raises of the one that is `meant`.
     """
-    provider = _lock(request, state)
+    provider = _lock(request, state, meant)
     kept = [pem for pem in provider.certificates if describe(pem).fingerprint != fingerprint]
     if len(kept) == len(provider.certificates):
         raise CertificateNotHeld()
@@ -56,8 +58,9 @@ def remove(request: Request, fingerprint: str, state: str) -> None:
     store(provider, provider.workspace, {"certificates": kept}, request)
 
 
-def _lock(request: Request, state: str) -> IdentityProvider:
+def _lock(request: Request, state: str, meant: str | None) -> IdentityProvider:
     """Return the connection as it is, while nobody else changes it."""
     workspace = lock_own_workspace(request)
     refuse_other_plans(workspace.plan)
+    refuse_others(workspace.id, state, meant)
     return find_in(workspace.id, state)

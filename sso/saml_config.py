@@ -96,19 +96,20 @@ def lock_own_workspace(request: Request) -> Workspace:
 
 
 def put(
-    request: Request, fields: dict[str, Any], state: str = State.SERVING, seen: dict[str, Any] | None = None
+    request: Request,
+    fields: dict[str, Any],
+    state: str = State.SERVING,
+    seen: dict[str, Any] | None = None,
+    meant: str | None = None,
 ) -> IdentityProvider:
     """Create the connection by hand, or replace what `fields` names of it, and return it. `covered_domain` becomes the
-    primary domain. What is not as it was ends the daily reading of metadata, which would undo it. With `seen`, what the
-    connection was when the caller looked, it is not created.
+    primary domain. What is not as it was ends the daily reading of metadata, which would undo it.
 
-    Raises `PlanRequired`, `SsoIsRequired`, `DomainTaken`, `TooManyDomains`, the 422 of `entity_id`, and with `seen`
-    `NotFound`, `EditedMeanwhile`.
+    Raises `PlanRequired`, `SsoIsRequired`, `DomainTaken`, `TooManyDomains`, the 422 of `entity_id`, with `seen`, what
+    the connection was when the caller looked, `EditedMeanwhile`, and what `refuse_others` raises of the one `meant`.
     """
     with transaction.atomic():
-        provider, workspace = _open(request, state)
-        if seen is not None and provider._state.adding:
-            raise NotFound()
+        provider, workspace = _open(request, state, meant)
         _refuse_edited(provider, workspace, fields, seen)
         if provider.metadata_url and any(name in fields and fields[name] != getattr(provider, name) for name in CORE):
             fields["metadata_url"] = ""
@@ -118,19 +119,20 @@ def put(
 
 
 def put_as_read(
-    request: Request, fields: dict[str, Any], state: str = State.SERVING
+    request: Request, fields: dict[str, Any], state: str = State.SERVING, meant: str | None = None
 ) -> tuple[IdentityProvider, dict[str, Any]]:
     """Do what `put` does with what metadata says, and return what changed as well."""
     with transaction.atomic():
-        provider, workspace = _open(request, state)
+        provider, workspace = _open(request, state, meant)
         _cover(request, fields)
         return provider, store(provider, workspace, fields, request)
 
 
-def _open(request: Request, state: str) -> tuple[IdentityProvider, Workspace]:
+def _open(request: Request, state: str, meant: str | None) -> tuple[IdentityProvider, Workspace]:
     """Return the connection in this state, perhaps a new one, and its workspace, locked."""
     workspace = lock_own_workspace(request)
     refuse_other_plans(workspace.plan)
+    refuse_others(workspace.id, state, meant)
     providers = IdentityProvider.objects.for_workspace(workspace.id)
     return providers.filter(state=state).first() or _begin(workspace, state), workspace
 
@@ -144,14 +146,18 @@ def _begin(workspace: Workspace, state: str) -> IdentityProvider:
 
 
 def patch(
-    request: Request, fields: dict[str, Any], state: str = State.SERVING, seen: dict[str, Any] | None = None
+    request: Request,
+    fields: dict[str, Any],
+    state: str = State.SERVING,
+    seen: dict[str, Any] | None = None,
+    meant: str | None = None,
 ) -> IdentityProvider:
     """Change what `fields` names of a connection, and of what the workspace demands, and return the connection.
 
     What only switches off is let through on every plan. Raises `NotFound`, `PlanRequired`, `SsoIsRequired`,
     `BeyondRepair`, what `set_required` and `set_primary` raise, the 422 of `entity_id`, for an address of metadata that
-    would not be asked `DocumentNotReadable`, `Throttled`, and with `seen`, what it was when the caller looked,
-    `EditedMeanwhile`.
+    would not be asked `DocumentNotReadable`, `Throttled`, with `seen`, what it was when the caller looked,
+    `EditedMeanwhile`, and what `refuse_others` raises of the one `meant`.
     """
     if fields.get("metadata_url"):
         _refuse_unreachable_metadata(request, fields["metadata_url"], state)
@@ -161,6 +167,7 @@ def patch(
         workspace = lock_own_workspace(request)
         if not only_switches_off:
             refuse_other_plans(workspace.plan)
+        refuse_others(workspace.id, state, meant)
         provider = find_in(workspace.id, state)
         if "preset" in fields:
             fields.setdefault("attribute_mapping", PRESETS[fields["preset"]].attribute_mapping)

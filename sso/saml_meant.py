@@ -22,13 +22,15 @@ class AnotherConnection(Conflict):
 
 def refuse_others(workspace_id: uuid.UUID, state: str, meant: str | None) -> None:
     """Raise `ServesAlready` where the connection that the caller means serves by now, `AnotherConnection` where it is
-    not the one in this state. Under the lock of the workspace; nothing is raised where the caller does not say.
+    not the one in this state: `meant` is its id, or empty where there was none. Under the lock of the workspace;
+    nothing is raised where the caller does not say.
     """
     if meant is None:
         return
-    found = dict(IdentityProvider.objects.for_workspace(workspace_id).values_list("state", "id"))
-    if str(found.get(state)) == meant:
+    states = IdentityProvider.objects.for_workspace(workspace_id).values_list("state", "id")
+    found = {found_state: str(identifier) for found_state, identifier in states}
+    if found.get(state, "") == meant:
         return
-    if str(found.get(State.SERVING)) == meant:
+    if found.get(State.SERVING) == meant:
         raise ServesAlready()
     raise AnotherConnection()

@@ -16,6 +16,7 @@ from sso.saml.certificates import MAX_CERTIFICATES, describe
 from sso.saml.metadata import UnusableMetadata, read_provider_metadata
 from sso.saml_addresses import refuse_unusable_entity_id, refuse_unusable_url
 from sso.saml_config import SsoIsRequired, find, lock_own_workspace, put_as_read, store
+from sso.saml_meant import refuse_others
 from sso.saml_plan import refuse_other_plans
 
 MAX_PROBLEM = 300
@@ -33,12 +34,18 @@ class EntityChanged(ValueError):
 
 
 def import_metadata(
-    request: Request, *, xml: str = "", url: str = "", state: str = IdentityProvider.State.SERVING, **others: Any
+    request: Request,
+    *,
+    xml: str = "",
+    url: str = "",
+    state: str = IdentityProvider.State.SERVING,
+    meant: str | None = None,
+    **others: Any,
 ) -> tuple[IdentityProvider, Changes]:
     """Configure a connection as metadata says, in XML or at a URL that is read again daily; return it and its changes.
 
-    `others` are further fields of the connection. A certificate that cannot be used is left out, which
-    `metadata_problem` says, and a mail to the owners.
+    `others` are further fields of the connection, `meant` is the id of the one that the caller saw. A certificate that
+    cannot be used is left out, which `metadata_problem` says, and a mail to the owners.
 
     Raises `PlanRequired`, `Throttled` and `DocumentNotReadable` for a URL, the 422 that names what is wrong, and what
     `put` raises.
@@ -56,7 +63,7 @@ def import_metadata(
     said = {name: fields[name] for name in SAID} if url else {}
     read = {"metadata_url": url, "metadata_read_at": timezone.now(), "metadata_said": said}
     with transaction.atomic():
-        provider, changes = put_as_read(request, {**fields, **read, **others}, state)
+        provider, changes = put_as_read(request, {**fields, **read, **others}, state, meant)
         if fields["metadata_problem"]:
             tell_owners(provider.workspace_id, "sso_metadata_problem", problem=fields["metadata_problem"], is_read=True)
     return provider, {name: told for name, told in changes.items() if name not in ("metadata_read_at",)}
@@ -105,13 +112,15 @@ def reread(provider: IdentityProvider) -> None:
         _note_problem(provider, sentence)
 
 
-def read_again(request: Request, state: str = IdentityProvider.State.SERVING) -> Changes:
+def read_again(request: Request, state: str = IdentityProvider.State.SERVING, meant: str | None = None) -> Changes:
     """Do at an owner's wish what the daily command does, and return what changed. While single sign-on is required no
     certificate is taken away, so this always can bring in a new one.
 
-    Raises `NotFound`, `PlanRequired`, `Throttled`, `DocumentNotReadable`, `SsoIsRequired` for another sign-in address.
+    Raises `NotFound`, `PlanRequired`, `Throttled`, `DocumentNotReadable`, `SsoIsRequired` for another sign-in address,
+    and what `refuse_others` raises of the one that is `meant`.
     """
     provider = find(request.auth, state)
+    refuse_others(provider.workspace_id, state, meant)
     refuse_other_plans(request.auth.plan)
     METADATA_FETCHES.charge(request, str(provider.workspace_id))
     try:

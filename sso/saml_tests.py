@@ -19,21 +19,24 @@ from sso.destinations import TESTED, read_destination
 from sso.models import IdentityProvider, SamlAttempt, SamlTest
 from sso.saml import service_provider
 from sso.saml_config import find_in, lock_own_workspace, record_change
+from sso.saml_meant import refuse_others
 from sso.saml_plan import refuse_other_plans
 
 
 @transaction.atomic
-def begin_test(request: Request, *, staged: bool = False, destination: str = "") -> str:
+def begin_test(request: Request, *, staged: bool = False, destination: str = "", meant: str | None = None) -> str:
     """Return the address that begins a test of the serving connection, or of the staged one, in the owner's browser:
     once, within ten minutes. It ends at `destination`, or at the dashboard's page for it.
 
-    Raises `PlanRequired`, `NotFound`, `InvalidDestination`.
+    Raises `PlanRequired`, `NotFound`, `InvalidDestination`, and what `refuse_others` raises of the one that is `meant`.
     """
     destination = destination or TESTED
     read_destination(destination)
     workspace = lock_own_workspace(request)
     refuse_other_plans(workspace.plan)
-    provider = find_in(workspace.id, IdentityProvider.State.STAGED if staged else IdentityProvider.State.SERVING)
+    state = IdentityProvider.State.STAGED if staged else IdentityProvider.State.SERVING
+    refuse_others(workspace.id, state, meant)
+    provider = find_in(workspace.id, state)
     ticket = SamlTest.objects.issue(provider=provider, next=destination)
     changes = {"entity_id": provider.entity_id, "state": provider.state}
     record_change(request, provider.workspace_id, Action.SSO_TESTED, "A test of a SAML connection was begun.", changes)

@@ -17,7 +17,7 @@ from tests.support.mails import delivered
 from tests.support.pages import age_session, fill_in, signed_in
 from tests.support.saml_idp import certificate, fingerprint
 from tests.support.saml_setup import ENTITY, SSO_URL, entity
-from tests.support.sso_history import a_domain, an_attempt, connected
+from tests.support.sso_history import a_domain, an_attempt, connected, shown
 
 pytest_plugins = ["tests.support.dns_fixtures"]
 
@@ -77,7 +77,7 @@ def test_metadata_once_more_changes_the_core_and_nothing_else(owner: Client):
     connect(owner)
     IdentityProvider.objects.update(is_enabled=True, default_role="manager")
 
-    answer = owner.post(f"{PLACE}/connection/metadata", {"preset": "google", "xml": entity()}, follow=True)
+    answer = owner.post(f"{PLACE}/connection/metadata", {"xml": entity(), **shown()}, follow=True)
 
     assert "nothing has changed" in text_of(answer)
     assert (serving().preset, serving().is_enabled, serving().default_role) == ("okta", True, "manager")
@@ -88,7 +88,8 @@ def test_by_hand_does_the_same(owner: Client):
     assert owner.post(f"{PLACE}/connection/by-hand", form)["Location"] == PLACE
     assert (serving().entity_id, serving().is_enabled) == (ENTITY, False)
 
-    answer = owner.post(f"{PLACE}/connection/by-hand", {**form, "sso_url": "javascript:alert(1)", "certificate": "x"})
+    wrong = {**form, **shown(), "sso_url": "javascript:alert(1)", "certificate": "x"}
+    answer = owner.post(f"{PLACE}/connection/by-hand", wrong)
 
     page = text_of(answer, 422)
     assert 'id="id_sso_url-errors"' in page and 'id="id_certificate-errors"' in page and ENTITY in page
@@ -157,23 +158,23 @@ def test_it_is_switched_on_required_and_lifted_again(owner: Client, alice: Actor
     connected(alice)
     IdentityProvider.objects.update(is_enabled=False)
     for leaf, field, expected in (("enable", "is_enabled", True), ("disable", "is_enabled", False)):
-        assert owner.post(f"{PLACE}/{leaf}")["Location"] == PLACE
+        assert fill_in(owner, f"{PLACE}/{leaf}")["Location"] == PLACE
         assert getattr(serving(), field) is expected
-    assert "The connection is switched off. Switch it on first." in text_of(owner.post(f"{PLACE}/require"), 409)
+    assert "The connection is switched off. Switch it on first." in text_of(fill_in(owner, f"{PLACE}/require"), 409)
 
-    owner.post(f"{PLACE}/enable")
+    fill_in(owner, f"{PLACE}/enable")
     page = text_of(owner.get(f"{PLACE}/require"))
     assert f"You are among them ({alice.user.email})" in page
     alice.user.email = "alice@elsewhere.test"  # so that her own sign-in goes on
     alice.user.save()
-    owner.post(f"{PLACE}/require", {"api_keys": "refused"})
+    fill_in(owner, f"{PLACE}/require", {"api_keys": "refused"})
 
     acme = Workspace.objects.get()
     assert acme.requires_sso and acme.refuses_keys_under_sso
     assert "Required" in text_of(owner.get(PLACE))
     for leaf in ("disable", "delete"):
         assert "stop requiring SSO first" in text_of(fill_in(owner, f"{PLACE}/{leaf}"), 409)
-    owner.post(f"{PLACE}/lift")
+    fill_in(owner, f"{PLACE}/lift")
     assert not Workspace.objects.get().requires_sso
 
 
@@ -181,7 +182,7 @@ def test_what_is_not_tested_is_not_required(owner: Client, alice: Actor):
     connected(alice)
     IdentityProvider.objects.update(tested_at=None)
 
-    page = text_of(owner.post(f"{PLACE}/require"), 409)
+    page = text_of(fill_in(owner, f"{PLACE}/require"), 409)
 
     assert "Test it first" in page and "/api/v1" not in page.split("<main")[1]
     assert not Workspace.objects.get().requires_sso
@@ -209,7 +210,7 @@ def test_a_staged_connection_is_promoted_rolled_back_and_discarded(owner: Client
 
 def test_settings_are_read_as_the_api_reads_them(owner: Client, alice: Actor):
     connected(alice)
-    form = {"preset": "okta", "default_role": "field_worker", "map_email": "mail", "creates_members": "true"}
+    form = {"preset": "okta", "default_role": "field_worker", "map_email": "mail", "creates_members": "true"} | shown()
 
     assert owner.post(f"{PLACE}/connection/settings", form)["Location"] == PLACE
 
@@ -233,15 +234,15 @@ def test_certificates_come_and_go(owner: Client, alice: Actor):
     old = serving().certificates[0]
     assert "Ends in 19 days" in text_of(owner.get(address)) and "Add the next one" in text_of(owner.get(PLACE))
 
-    owner.post(address, {"certificate": certificate("next")})
+    owner.post(address, {"certificate": certificate("next"), **shown()})
     assert serving().certificates == [old, certificate("next")]
     assert "Add the next one" not in text_of(owner.get(PLACE))
-    owner.post(address, {"remove": fingerprint(old)})
+    owner.post(address, {"remove": fingerprint(old), **shown()})
     assert serving().certificates == [certificate("next")]
 
-    page = text_of(owner.post(address, {"certificate": "-----BEGIN PRIVATE KEY-----"}), 422)
+    page = text_of(owner.post(address, {"certificate": "-----BEGIN PRIVATE KEY-----", **shown()}), 422)
     assert 'id="id_certificate-errors"' in page and "private key" in page
-    text_of(owner.post(address, {"remove": fingerprint(certificate("next"))}), 422)
+    text_of(owner.post(address, {"remove": fingerprint(certificate("next")), **shown()}), 422)
     assert serving().certificates == [certificate("next")]
 
 
@@ -273,7 +274,7 @@ def test_many_attempts_are_read_page_by_page(owner: Client, alice: Actor):
 def test_a_test_leads_on_to_the_provider_once(owner: Client, alice: Actor):
     connected(alice)
 
-    page = text_of(owner.post(f"{PLACE}/connection/test"))
+    page = text_of(fill_in(owner, f"{PLACE}/connection/test"))
 
     address = page.split('content="0;url=')[1].split('"')[0]
     path = address.split("/api/", 1)[1].replace("&amp;", "&")
@@ -300,10 +301,10 @@ def test_a_small_plan_is_told_what_to_do(owner: Client, alice: Actor):
     Workspace.objects.update(plan="team")
 
     assert "is on the plan team" in text_of(owner.get(PLACE))
-    page = text_of(owner.post(f"{PLACE}/connection/metadata", {"preset": "okta", "xml": entity()}), 403)
+    page = text_of(owner.post(f"{PLACE}/connection/metadata", {"xml": entity(), **shown()}), 403)
     assert "Ask whoever runs this service for one of them." in page
-    assert text_of(owner.post(f"{PLACE}/connection/test"), 403)
-    assert owner.post(f"{PLACE}/disable").status_code == 302
+    assert text_of(fill_in(owner, f"{PLACE}/connection/test"), 403)
+    assert fill_in(owner, f"{PLACE}/disable").status_code == 302
 
 
 CHANGES = [

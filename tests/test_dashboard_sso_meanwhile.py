@@ -15,7 +15,7 @@ from tests.support.cast import Actor
 from tests.support.pages import hidden_fields, signed_in
 from tests.support.race import waiting_behind
 from tests.support.saml_idp import certificate, fingerprint
-from tests.support.sso_history import connected
+from tests.support.sso_history import connected, shown
 
 PLACE = "/settings/sso"
 CERTIFICATES = f"{PLACE}/connection/certificates"
@@ -42,11 +42,11 @@ def serving() -> IdentityProvider:
 @pytest.mark.django_db(transaction=True)
 def test_certificates_changed_at_one_moment_all_take_effect(owner: Client, other: Client, alice: Actor):
     old = serving().certificates[0]
-    owner.post(CERTIFICATES, {"certificate": certificate("next")})
+    owner.post(CERTIFICATES, {"certificate": certificate("next"), **shown()})
 
     def send(who: Client, form: dict[str, str]) -> Any:
         try:
-            return who.post(CERTIFICATES, form)
+            return who.post(CERTIFICATES, {**form, **shown()})
         finally:
             connections.close_all()  # each thread has its own
 
@@ -62,23 +62,25 @@ def test_certificates_changed_at_one_moment_all_take_effect(owner: Client, other
 
 def test_a_certificate_that_is_gone_is_not_said_to_be_removed(owner: Client, other: Client):
     old = serving().certificates[0]
-    owner.post(CERTIFICATES, {"certificate": certificate("next")})
+    owner.post(CERTIFICATES, {"certificate": certificate("next"), **shown()})
 
-    answers: list[Any] = [who.post(CERTIFICATES, {"remove": fingerprint(old)}) for who in (owner, other)]
+    answers: list[Any] = [who.post(CERTIFICATES, {"remove": fingerprint(old), **shown()}) for who in (owner, other)]
 
     assert [answer.status_code for answer in answers] == [302, 409]
     assert "holds no such certificate any more" in answers[1].content.decode()
-    assert other.post(CERTIFICATES, {"remove": ""}).status_code == 409
+    assert other.post(CERTIFICATES, {"remove": "", **shown()}).status_code == 409
     assert serving().certificates == [certificate("next")]
 
 
 def test_certificates_are_bounded_and_the_last_one_stays(owner: Client):
-    answer = owner.post(CERTIFICATES, {"remove": fingerprint(serving().certificates[0])})
+    answer = owner.post(CERTIFICATES, {"remove": fingerprint(serving().certificates[0]), **shown()})
     assert answer.status_code == 422 and b"Add the next one first." in answer.content
 
     for number in range(9):
-        assert owner.post(CERTIFICATES, {"certificate": certificate("next", 100 + number)}).status_code == 302
-    full = owner.post(CERTIFICATES, {"certificate": certificate("other")})
+        assert (
+            owner.post(CERTIFICATES, {"certificate": certificate("next", 100 + number), **shown()}).status_code == 302
+        )
+    full = owner.post(CERTIFICATES, {"certificate": certificate("other"), **shown()})
 
     assert full.status_code == 422 and b"at most 10 certificates" in full.content
     assert len(serving().certificates) == 10

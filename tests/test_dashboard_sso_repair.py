@@ -24,7 +24,7 @@ from tests.support.mails import delivered
 from tests.support.pages import age_session, signed_in
 from tests.support.saml_idp import SamlIdp, certificate
 from tests.support.saml_setup import entity, key_descriptor, serving, signed_in_by
-from tests.support.sso_history import an_attempt, connected
+from tests.support.sso_history import an_attempt, connected, shown
 from tests.support.tls_site import Site, respond, tls_site
 
 pytest_plugins = ["tests.support.saml_fixtures"]
@@ -61,7 +61,7 @@ def owner(alice: Actor, site: Site) -> Client:
 
 
 def reread(owner: Client) -> Any:
-    return owner.post(f"{PLACE}/connection/reread", follow=True)
+    return owner.post(f"{PLACE}/connection/reread", shown(), follow=True)
 
 
 def require() -> None:
@@ -123,9 +123,9 @@ def test_metadata_that_cannot_be_read_changes_nothing(
 
 def test_readings_are_limited_as_in_the_api(owner: Client):
     for _ in range(int(METADATA_FETCHES.rate.split("/")[0]) - 1):
-        assert owner.post(f"{PLACE}/connection/reread").status_code == 302
+        assert owner.post(f"{PLACE}/connection/reread", shown()).status_code == 302
 
-    assert owner.post(f"{PLACE}/connection/reread").status_code == 429
+    assert owner.post(f"{PLACE}/connection/reread", shown()).status_code == 429
 
 
 def recovered(alice: Actor) -> Client:
@@ -147,11 +147,11 @@ def test_an_owner_who_is_locked_out_repairs_the_connection(alice: Actor, connect
         assert browser.get(f"{PLACE}{leaf}").status_code == 200
 
     form = {"entity_id": idp.entity_id, "sso_url": "https://new.acme.test/sso", "certificate": certificate("next")}
-    assert browser.post(f"{PLACE}/connection/by-hand", form)["Location"] == PLACE
+    assert browser.post(f"{PLACE}/connection/by-hand", {**form, **shown()})["Location"] == PLACE
 
     assert (serving().sso_url, serving().certificates) == (form["sso_url"], [certificate("next")])
     age_session(browser, FRESH_FOR + 1)
-    assert browser.post(f"{PLACE}/connection/by-hand", form)["Location"].startswith("/confirm?")
+    assert browser.post(f"{PLACE}/connection/by-hand", {**form, **shown()})["Location"].startswith("/confirm?")
 
 
 def test_who_has_no_password_either_confirms_by_a_new_link(alice: Actor, connection: IdentityProvider):
@@ -171,7 +171,7 @@ def test_others_stage_a_second_connection_instead(alice: Actor, connection: Iden
     owner = signed_in(signed_in_by(alice, "saml"))
     form = {"entity_id": idp.entity_id, "sso_url": "https://new.acme.test/sso", "certificate": idp.certificate}
 
-    answer = owner.post(f"{PLACE}/connection/by-hand", form)
+    answer = owner.post(f"{PLACE}/connection/by-hand", {**form, **shown()})
 
     assert answer.status_code == 409 and b"Stage a second configuration" in answer.content
     assert owner.post(f"{PLACE}/staged/by-hand", form)["Location"] == f"{PLACE}/staged"

@@ -15,7 +15,7 @@ from tests.support.cast import Actor
 from tests.support.pages import signed_in
 from tests.support.saml_idp import certificate
 from tests.support.saml_setup import ENTITY, entity
-from tests.support.sso_history import an_attempt, connected
+from tests.support.sso_history import an_attempt, connected, shown
 
 pytestmark = pytest.mark.django_db
 
@@ -96,7 +96,7 @@ def test_others_upload_nothing(owner: Client, bob: Actor):
 
 def test_a_test_link_that_is_spent_answers_a_browser_with_a_page(owner: Client, alice: Actor):
     connected(alice)
-    begun = owner.post(f"{PLACE}/connection/test").content.decode()
+    begun = owner.post(f"{PLACE}/connection/test", shown()).content.decode()
     path = "/api/" + begun.split('content="0;url=')[1].split('"')[0].split("/api/", 1)[1].replace("&amp;", "&")
     assert owner.get(path).status_code == 302
 

@@ -32,6 +32,7 @@ from spatialflow.edited import EditedMeanwhile, left_as_seen
 from sso import saml_certificates, saml_config
 from sso.models import IdentityProvider
 from sso.saml.keys import get_key_pair
+from sso.saml_meant import AnotherConnection, ServesAlready, refuse_others
 from sso.saml_metadata_import import import_metadata, read_again
 from sso.serializers.saml_config import (
     CertificateInSerializer,
@@ -47,10 +48,12 @@ SERVING, STAGED = State.SERVING, State.STAGED
 
 class ConnectionPage(SsoPage):
     """Base of the pages about one connection, the serving one unless `state` says otherwise. `needs_one`: there has to
-    be one. Whoever comes to type here proves first who they are, not afterwards.
+    be one. Whoever comes to type here proves first who they are, not afterwards. The form names the connection that it
+    showed, or says that there was none: it changes no other one.
     """
 
     needs_fresh = True
+    outside = (AnotherConnection, ServesAlready)
     state: ClassVar[str] = SERVING
     needs_one: ClassVar[bool] = True
     fields: ClassVar[dict[str, str]] = {}  # what the API's names are called in the form, where otherwise
@@ -79,6 +82,16 @@ class ConnectionPage(SsoPage):
         place = {"base": self.base, "back": self.back, "is_staged": self.is_staged}
         seen = seen_field(request, form, status, self.now(provider), self.fields) if provider else ""
         return super().show(request, form, status, provider=provider, seen=seen, **place)
+
+    def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        meant = request.POST.get("connection", "")
+        # Asked again under the lock; asked here, nothing is fetched or looked for in vain.
+        refuse_others(request.auth.workspace_id, self.state, meant)
+        return self.carry_out(request, meant)
+
+    def carry_out(self, request: HttpRequest, meant: str) -> HttpResponse:
+        """Do what the form says, to the connection with this id or to none. Raises what `refuse_others` raises."""
+        raise NotImplementedError
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
         return kwargs
@@ -111,12 +124,12 @@ class MetadataPage(ConnectionPage):
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
         return {**kwargs, "presets": PRESET_NAMES}
 
-    def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+    def carry_out(self, request: HttpRequest, meant: str) -> HttpResponse:
         file = request.FILES.get("file")
         body = {**metadata_body(request.POST, file), "staged": self.is_staged}
         try:
             read = validated(MetadataInSerializer, body)
-            _, changes = import_metadata(request, **read, **self.new_fields(request))
+            _, changes = import_metadata(request, meant=meant, **read, **self.new_fields(request))
         except ValidationError as refusal:
             raise (of_file(refusal) if file else refusal) from None
         messages.success(request, _told(changes))
@@ -129,8 +142,8 @@ class RereadPage(ConnectionPage):
     template = "dashboard/sso/reread.html"
     title = "Read the metadata again"
 
-    def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        messages.success(request, _told(read_again(request, self.state)))
+    def carry_out(self, request: HttpRequest, meant: str) -> HttpResponse:
+        messages.success(request, _told(read_again(request, self.state, meant)))
         return redirect(self.back)
 
 
@@ -158,15 +171,15 @@ class ByHandPage(ConnectionPage):
     def now(self, provider: IdentityProvider) -> dict[str, Any]:
         return {name: getattr(provider, name) for name in saml_config.CORE}
 
-    def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+    def carry_out(self, request: HttpRequest, meant: str) -> HttpResponse:
         fields, provider = validated(StagedConfigInSerializer, request.POST), self.find(request)
         if provider is None:
-            saml_config.put(request, {**fields, **self.new_fields(request)}, self.state)
+            saml_config.put(request, {**fields, **self.new_fields(request)}, self.state, meant=meant)
         else:
             seen = read_seen(request.POST, self.now(provider))
             changed = {name: fields[name] for name in fields.keys() - left_as_seen(seen, fields)}
             try:
-                saml_config.put(request, changed, self.state, seen)
+                saml_config.put(request, changed, self.state, seen, meant)
             except EditedMeanwhile as refusal:
                 raise at_fields(refusal, self.fields) from None
         messages.success(request, "The connection is saved.")
@@ -196,12 +209,12 @@ class SettingsPage(ConnectionPage):
     def now(self, provider: IdentityProvider) -> dict[str, Any]:
         return settings_now(provider)
 
-    def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+    def carry_out(self, request: HttpRequest, meant: str) -> HttpResponse:
         seen = read_seen(request.POST, self.now(saml_config.find(request.auth, self.state)))
         serializer = StagedConfigPatchSerializer if self.is_staged else SAMLConfigPatchSerializer
         try:
             changes = validated(serializer, settings_body(request.POST, seen))
-            saml_config.patch(request, changes, self.state, seen)
+            saml_config.patch(request, changes, self.state, seen, meant)
         except ValidationError as refusal:
             raise by_field(refusal) from None
         except EditedMeanwhile as refusal:
@@ -217,14 +230,16 @@ class CertificatesPage(ConnectionPage):
     title = "Certificates"
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
-        return {**kwargs, "certificates": certificates_of(kwargs["provider"])}
+        provider = kwargs["provider"]
+        stays = not self.is_staged and provider.workspace.requires_sso and not saml_config.is_recovering(request)
+        return {**kwargs, "certificates": certificates_of(provider), "stays": stays}
 
-    def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+    def carry_out(self, request: HttpRequest, meant: str) -> HttpResponse:
         doomed = request.POST.get("remove")
         if doomed is not None:
-            saml_certificates.remove(request, doomed, self.state)
+            saml_certificates.remove(request, doomed, self.state, meant)
         else:
             read = validated(CertificateInSerializer, request.POST)
-            saml_certificates.add(request, read["certificate"], self.state)
+            saml_certificates.add(request, read["certificate"], self.state, meant)
         messages.success(request, f"The certificate counts {'from now on' if doomed is None else 'no more'}.")
         return redirect(f"{self.base}/certificates")

@@ -10,15 +10,18 @@ from django.shortcuts import redirect
 
 from accounts.scopes import SSO_MANAGE
 from accounts.sso_requirement import domain_of
-from dashboard.pages import Page
+from dashboard.pages import Form, Page
+from dashboard.seen import read_seen, seen_field
 from dashboard.sso_path import certificates_of, standing_of, warning_of
 from dashboard.views.sso import PLACE, SsoPage
+from spatialflow.edited import left_as_seen
 from spatialflow.errors import NotFound
 from sso import saml_config, saml_staging
 from sso.models import IdentityProvider
 from sso.saml_meant import ServesAlready
 
 State = IdentityProvider.State
+KEYS = "refuses_api_keys"
 
 
 class DecisionPage(SsoPage):
@@ -53,7 +56,7 @@ class EnablePage(DecisionPage):
     done = "The connection is switched on. People of your domains can sign in by it."
 
     def decide(self, request: HttpRequest, meant: str) -> None:
-        saml_config.patch(request, {"is_enabled": True})
+        saml_config.patch(request, {"is_enabled": True}, meant=meant)
 
 
 class DisablePage(DecisionPage):
@@ -62,7 +65,7 @@ class DisablePage(DecisionPage):
     done = "The connection is switched off. Nobody signs in by it from now on, and who had is signed out."
 
     def decide(self, request: HttpRequest, meant: str) -> None:
-        saml_config.patch(request, {"is_enabled": False})
+        saml_config.patch(request, {"is_enabled": False}, meant=meant)
 
 
 class RequirePage(DecisionPage):
@@ -72,17 +75,29 @@ class RequirePage(DecisionPage):
     title = "Require single sign-on"
     done = "Single sign-on is required from now on. People of your domains sign in by it and by nothing else."
 
+    def show(self, request: HttpRequest, form: Form | None = None, status: int = 200, **kwargs: Any) -> HttpResponse:
+        now = self.now(request)
+        seen = seen_field(request, form, status, now, {})
+        refuses = self.chosen(request) if request.method == "POST" else now[KEYS]
+        return super().show(request, form, status, seen=seen, refuses=refuses)
+
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
-        context = super().context(request, **kwargs)
+        context = super().context(request)
         own_domain = domain_of(request.auth.email)
         is_covered = own_domain in {claim.domain for claim in context["standing"].proven}
-        return {**context, "is_covered": is_covered}
+        return {**context, **kwargs, "is_covered": is_covered}
 
-    def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        refuses = request.POST.get("api_keys") == "refused"
-        saml_config.patch(request, {"is_required": True, "refuses_api_keys": refuses})
-        messages.success(request, self.done)
-        return redirect(PLACE)
+    def now(self, request: HttpRequest) -> dict[str, Any]:
+        return {KEYS: request.auth.get_workspace().refuses_keys_under_sso}
+
+    def chosen(self, request: HttpRequest) -> bool:
+        return request.POST.get("api_keys") == "refused"
+
+    def decide(self, request: HttpRequest, meant: str) -> None:
+        seen, wanted = read_seen(request.POST, self.now(request)), {KEYS: self.chosen(request)}
+        changed = {name: wanted[name] for name in wanted.keys() - left_as_seen(seen, wanted)}
+        # A switch that its person has turned is as they want it, whoever turned it too: nothing is written over.
+        saml_config.patch(request, {"is_required": True, **changed}, meant=meant)
 
 
 class LiftPage(DecisionPage):
@@ -91,7 +106,7 @@ class LiftPage(DecisionPage):
     done = "Single sign-on is not required any more: passwords, Google and Apple work again."
 
     def decide(self, request: HttpRequest, meant: str) -> None:
-        saml_config.patch(request, {"is_required": False})
+        saml_config.patch(request, {"is_required": False}, meant=meant)
 
 
 class DeletePage(DecisionPage):

@@ -43,8 +43,8 @@ class TestPage(ConnectionPage):
         claims = domains.list_domains(request.auth)
         return {**kwargs, "proven": [claim.domain for claim in claims if claim.is_proven]}
 
-    def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        url = saml_tests.begin_test(request, staged=self.is_staged, destination=END)
+    def carry_out(self, request: HttpRequest, meant: str) -> HttpResponse:
+        url = saml_tests.begin_test(request, staged=self.is_staged, destination=END, meant=meant)
         return TestReadyPage().show(request, url=url)
 
 

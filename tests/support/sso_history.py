@@ -30,6 +30,11 @@ def connected(actor: Actor) -> dict[str, Any]:
     return {}
 
 
+def shown(state: str = State.SERVING) -> dict[str, str]:
+    """Return what a form carries that was drawn now about the connection in this state of the one workspace."""
+    return {"connection": str(IdentityProvider.objects.get(state=state).id)}
+
+
 def _connect(actor: Actor, state: str, name: str, certificates: list[str]) -> None:
     address = f"https://login.{name}.example/{actor.workspace.slug}"
     IdentityProvider.objects.create(
