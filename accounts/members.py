@@ -7,6 +7,7 @@
 
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
 from rest_framework import status
@@ -19,6 +20,7 @@ from accounts.permissions import InsufficientPermissions
 from accounts.principal import Principal
 from accounts.scopes import MEMBERS_WRITE, ROLE_SCOPES, Role
 from spatialflow.api import read_id
+from spatialflow.edited import left_as_seen, refuse_edited
 from spatialflow.errors import ApiError, NotFound
 
 MANAGED_ROLES = frozenset({Role.FIELD_WORKER, Role.MEMBER})  # whom managers may change and remove
@@ -81,13 +83,16 @@ def roles_to_give(own_role: str, member_role: str) -> list[Role]:
 
 
 @transaction.atomic
-def change_role(request: Request, user_id: str, role: str) -> Membership:
-    """Give a member of the caller's workspace a role. Raises `NotFound`, `InsufficientPermissions`, `LastOwner`."""
+def change_role(request: Request, user_id: str, role: str, seen: dict[str, Any] | None = None) -> Membership:
+    """Give a member of the caller's workspace a role. Raises `NotFound`, `InsufficientPermissions`, `LastOwner`, and
+    with `seen`, what the member was when the caller looked, `EditedMeanwhile`; what was left as seen is no change.
+    """
     caller, member = _get_locked(request, user_id)
     if role not in roles_to_give(caller.role, member.role):
         raise InsufficientPermissions("Only owners change owners and managers, or make somebody an owner.")
-    if member.role == role:
+    if member.role == role or left_as_seen(seen or {}, {"role": role}):
         return member
+    refuse_edited(seen or {}, {"role": role}, {"role": member.role}.__getitem__)
     if member.role == Role.OWNER and _is_last_owner(member):
         raise LastOwner()
     former, member.role = member.role, role

@@ -7,7 +7,7 @@ from accounts.audit import Action
 from accounts.models import AuditEvent, Membership, SignIn, User
 from dashboard.session import FRESH_FOR
 from tests.support.cast import Actor, bearer
-from tests.support.pages import age_session, signed_in
+from tests.support.pages import age_session, hidden_fields, signed_in
 from tests.support.urls import EXAMPLE_ID
 
 PLACE = "/settings/members"
@@ -57,6 +57,34 @@ def test_a_higher_role_takes_nothing_away(page: Client, bob: Actor):
     assert answer.redirect_chain == [(PLACE, 302)] and b"Bob is manager now." in answer.content
     assert role_of(bob) == "manager" and bob.client.get("/api/v1/auth/me").status_code == 200
     assert AuditEvent.objects.latest("sequence").action == Action.ROLE_CHANGED
+
+
+def test_a_role_that_a_colleague_gave_is_not_written_over_unseen(page: Client, bob: Actor):
+    path = f"{PLACE}/{bob.user.id}"
+    old_page = hidden_fields(page.get(path))
+    make(bob, "manager")
+    events = AuditEvent.objects.count()
+
+    refused = page.post(path, {**old_page, "role": "member"})
+
+    text = refused.content.decode()
+    assert refused.status_code == 409 and "This is “manager” since somebody changed it." in text
+    assert role_of(bob) == "manager" and AuditEvent.objects.count() == events
+    assert 'value="member" checked' in text and "<dt>Role now</dt><dd>Manager</dd>" in text
+    again = page.post(path, {**hidden_fields(refused), "role": "member"})  # knowing it by now
+    assert again.status_code == 302 and role_of(bob) == "member"
+
+
+@pytest.mark.parametrize("sent", ["field_worker", "manager"])
+def test_a_role_that_was_left_or_is_the_same_is_no_conflict(page: Client, bob: Actor, sent: str):
+    path = f"{PLACE}/{bob.user.id}"
+    old_page = hidden_fields(page.get(path))
+    make(bob, "manager")
+
+    answer = page.post(path, {**old_page, "role": sent}, follow=True)
+
+    assert answer.redirect_chain == [(PLACE, 302)] and b"Bob is manager now." in answer.content
+    assert role_of(bob) == "manager"
 
 
 def test_a_lower_role_ends_sign_ins_and_keys_beyond_it(page: Client, bob: Actor):

@@ -10,7 +10,8 @@ from accounts import members
 from accounts.scopes import ACCOUNT_WRITE, INVITATIONS_READ, MEMBERS_READ, MEMBERS_WRITE, ROLE_SCOPES
 from accounts.serializers.members import RoleSerializer
 from dashboard import session
-from dashboard.pages import FormPage, Page, validated
+from dashboard.pages import Form, FormPage, Page, validated
+from dashboard.seen import read_seen, seen_field
 from dashboard.wording import ROLES
 
 PLACE = "/settings/members"
@@ -47,12 +48,17 @@ class MemberPage(FormPage):
     template = "dashboard/members/role.html"
     title = "Change role"
 
-    def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
+    def show(self, request: HttpRequest, form: Form | None = None, status: int = 200, **kwargs: Any) -> HttpResponse:
         member = members.get_member(request.auth, kwargs["user_id"])
+        seen = seen_field(request, form, status, {"role": member.role}, {})
+        return super().show(request, form, status, member=member, seen=seen)
+
+    def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
+        member = kwargs["member"]
         roles = members.roles_to_give(request.auth.role, member.role)
         chosen = request.POST.get("role", member.role)
         return {
-            "member": member,
+            **kwargs,
             "is_self": member.user_id == request.auth.user_id,
             "roles": [
                 (role, ROLES[role], role == chosen, bool(ROLE_SCOPES[member.role] - ROLE_SCOPES[role]))
@@ -62,7 +68,8 @@ class MemberPage(FormPage):
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         former = members.get_member(request.auth, kwargs["user_id"]).role
-        member = members.change_role(request, kwargs["user_id"], **validated(RoleSerializer, request.POST))
+        seen, read = read_seen(request.POST, {"role": former}), validated(RoleSerializer, request.POST)
+        member = members.change_role(request, kwargs["user_id"], read["role"], seen)
         is_own, role = member.user_id == request.auth.user_id, member.role.replace("_", " ")
         if is_own and ROLE_SCOPES[former] - ROLE_SCOPES[member.role]:  # that ended this very sign-in
             session.end(request)
