@@ -35,7 +35,6 @@ ACCEPTED: dict[str, tuple[set[str], str]] = {
         {"require-concurrent-index-deletion"} | INDEXES,
         BEFORE_THE_FIRST_RELEASE,
     ),
-    "geofences.0004_archived_groups": (INDEXES, BEFORE_THE_FIRST_RELEASE),
     "sso.0002_one_identity_a_provider": (INDEXES, BEFORE_THE_FIRST_RELEASE),
     "sso.0003_saml": (DEFAULTS, BEFORE_THE_FIRST_RELEASE),
     "sso.0004_login_code_begun_at": (DEFAULTS, BEFORE_THE_FIRST_RELEASE),
