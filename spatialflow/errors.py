@@ -25,6 +25,7 @@ from rest_framework.response import Response
 logger = logging.getLogger(__name__)
 
 FOREIGN_KEY_VIOLATION = "23503"  # SQLSTATE
+READ_ONLY = "25006"  # SQLSTATE of a server that takes no writes: a standby, as after a failover
 
 
 class ErrorSerializer(serializers.Serializer):
@@ -94,6 +95,15 @@ class Unavailable(ApiError):
         super().__init__(detail, code, headers={"Retry-After": "5"})
 
 
+def is_outage(error: BaseException | None) -> bool:
+    """Return whether an error says that the database is away, or that it may only be read at this moment."""
+    return isinstance(error, OperationalError | InterfaceError) or _sqlstate(error) == READ_ONLY
+
+
+def _sqlstate(error: BaseException | None) -> str | None:
+    return getattr(getattr(error, "__cause__", None), "sqlstate", None)
+
+
 def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse:
     """Return the answer for anything raised in an API view; what nobody foresaw is logged and answered with a plain
     500. Where browsers are sent to a view (`answers_in_pages`), whoever prefers text/html gets a page.
@@ -138,15 +148,15 @@ def _as_api_error(error: Exception, context: dict[str, Any]) -> exceptions.APIEx
     if isinstance(error, SuspiciousOperation | BadRequest):
         return ApiError("The request is malformed.", "malformed_request")
     view = type(context.get("view")).__name__
-    if isinstance(error, OperationalError | InterfaceError):
+    if is_outage(error):
         logger.error("database unavailable in %s: %s", view, type(error).__name__)
         return Unavailable()
-    if getattr(error.__cause__, "sqlstate", None) == FOREIGN_KEY_VIOLATION:
+    if _sqlstate(error) == FOREIGN_KEY_VIOLATION:
         logger.warning("a row was deleted during %s", view)
         return DeletedMeanwhile()
     logger.error("unforeseen error in %s", view, exc_info=error if not isinstance(error, DatabaseError) else None)
     if isinstance(error, DatabaseError):  # its text quotes the row it failed on, which may hold personal data
-        logger.error("%s in %s, SQLSTATE %s", type(error).__name__, view, getattr(error.__cause__, "sqlstate", None))
+        logger.error("%s in %s, SQLSTATE %s", type(error).__name__, view, _sqlstate(error))
     return exceptions.APIException("The service failed to answer this request; it has been logged.", "internal_error")
 
 
@@ -204,7 +214,7 @@ def permission_denied(request: HttpRequest, exception: Exception | None = None) 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer a crash; a database that is away is none. Django calls this while the exception is being handled."""
     error = sys.exception()
-    if isinstance(error, OperationalError | InterfaceError):
+    if is_outage(error):
         logger.error("database unavailable for %s: %s", request.path, type(error).__name__)
         answer = _answer(request, 503, Unavailable.default_code, Unavailable.default_detail)
         answer["Retry-After"] = "5"

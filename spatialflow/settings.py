@@ -41,6 +41,7 @@ def database(parts: SplitResult) -> dict[str, object]:
         "keepalives_interval": 2,
         "keepalives_count": 2,
         "tcp_user_timeout": 5000,  # milliseconds
+        "target_session_attrs": "read-write",  # a standby can serve nothing: every request counts and is counted
         # Let Postgres bind and prepare: planning the hot statements anew costs it more than running them.
         "server_side_binding": True,
         "prepare_threshold": 2,

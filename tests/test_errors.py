@@ -13,6 +13,7 @@ from django.http import Http404
 from rest_framework.test import APIClient
 
 from spatialflow.errors import exception_handler
+from tests.support.pages import signed_in
 from tests.support.race import call
 from tests.support.urls import api_paths
 
@@ -190,6 +191,21 @@ def test_a_database_that_does_not_answer_is_a_503(alice):
 
     assert (response.status_code, response["Retry-After"]) == (503, "5")
     assert_is_an_error(response, never=504)
+
+
+def test_a_page_without_a_database_is_a_503_for_people(alice):
+    browser = signed_in(alice)
+    browser.raise_request_exception = False
+
+    def refuse(execute: Any, sql: str, *rest: Any) -> None:
+        raise OperationalError("connection lost")
+
+    with connection.execute_wrapper(refuse):
+        page = browser.get("/settings/sign-ins")
+
+    assert (page.status_code, page["Retry-After"], page["Cache-Control"]) == (503, "5", "no-store")
+    assert "The service is temporarily unavailable; try again shortly." in page.content.decode()
+    assert "connection lost" not in page.content.decode()
 
 
 def test_a_crash_is_a_500_in_json_that_tells_nothing(alice):

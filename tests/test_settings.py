@@ -79,7 +79,7 @@ def test_a_database_may_have_several_hosts(read, url, hosts, ports):
     database = read({**PRODUCTION, "DATABASE_URL": url})["DATABASES"]["default"]
 
     assert (database["HOST"], database["PORT"], database["NAME"]) == (hosts, ports, "accounts")
-    assert database["OPTIONS"].get("target_session_attrs", "") == url.partition("attrs=")[2]
+    assert database["OPTIONS"]["target_session_attrs"] == (url.partition("attrs=")[2] or "read-write")
 
 
 def test_development_needs_nothing_and_keeps_its_secrets(read):
@@ -288,6 +288,7 @@ def test_a_vanished_database_host_is_noticed(read):
         "keepalives_interval": "2",
         "keepalives_count": "2",
         "tcp_user_timeout": "5000",
+        "target_session_attrs": "read-write",
         "sslmode": "require",
         "options": "-c statement_timeout=5000 -c timezone=UTC -c work_mem=8MB -c synchronous_commit=off",
     }

@@ -5,6 +5,7 @@ that costs no trip to the database, and an end to waiting for a server that has 
 import select
 from typing import Any
 
+import psycopg
 from django.db.backends.postgresql import base
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
@@ -30,8 +31,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self.connection is None or self.connection.closed or WatchedConnection.is_known_silent():
             return False
         if self.errors_occurred or _has_something_to_read(self.connection.fileno()):
-            return bool(super().is_usable())
+            return self._takes_writes()
         return True
+
+    def _takes_writes(self) -> bool:
+        """Return whether the server answers and is no standby: one that was replaced may keep its connections."""
+        try:
+            with self.connection.cursor() as cursor:
+                return bool(cursor.execute("SHOW transaction_read_only").fetchone()[0] == "off")
+        except psycopg.Error:
+            return False
 
 
 def _has_something_to_read(descriptor: int) -> bool:
