@@ -155,7 +155,7 @@ def test_a_fence_is_found_on_the_map_and_points_are_tested(site: str, viewport: 
         page.get_by_label("Longitude").fill("8.55")
         page.keyboard.press("Enter")
         expect(page.locator("#point-result li")).to_contain_text("Depot")
-        assert page.url.endswith(PLACE)
+        assert page.url.endswith(f"{PLACE}/test-point?lat=47.31&lng=8.55")
         page.get_by_label("Name contains").fill("dep")
         press(page, "Filter")
         expect(page.locator("tbody tr")).to_have_count(1)

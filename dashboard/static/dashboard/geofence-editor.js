@@ -27,6 +27,7 @@ function read() {
     let value = JSON.parse(field.geometry.value);
     if (value.type === "FeatureCollection" && value.features.length === 1) [value] = value.features;
     if (value.type === "Feature") value = value.geometry;
+    spansOf(value);
     layerOf(value, "fence");
     return value;
   } catch {
@@ -39,14 +40,14 @@ function write(geometry) {
   const isCircle = geometry.type === "Circle";
   field.shape.value = isCircle ? "circle" : "geojson";
   if (isCircle) {
-    [field.circle_lng.value, field.circle_lat.value] = geometry.center;
+    [field.circle_lng.value, field.circle_lat.value] = positionOf(at(geometry.center));
     field.circle_radius.value = geometry.radius_meters;
   } else {
     field.geometry.value = JSON.stringify(turnedHome(geometry));
   }
 }
 
-// The map goes on around the world: each polygon is written to begin between -180 and 180, however far somebody went.
+// The map goes on around the world: each polygon, like a circle's centre, is written to begin between -180 and 180, however far somebody went.
 function turnedHome({ type, coordinates }) {
   const home = (polygon) => {
     const turns = Math.floor((Math.min(...polygon.flat().map(([longitude]) => longitude)) + 180) / 360);
@@ -55,11 +56,24 @@ function turnedHome({ type, coordinates }) {
   return { type, coordinates: type === "Polygon" ? home(coordinates) : coordinates.map(home) };
 }
 
+// Its parts together, at the copy that is nearest to what is in sight.
+function inSight(geometry) {
+  const middle = middleOf([geometry]);
+  return near(middle + turnTo(map.getCenter().lng, [middle, middle]), geometry);
+}
+
+// Whether its corners lie on both sides of the antimeridian.
+function crosses(ring) {
+  const turns = ring.map(([longitude]) => (longitude + 180) / 360);
+  return Math.ceil(Math.max(...turns)) - Math.floor(Math.min(...turns)) > 1;
+}
+
 function draw(isFirst = false) {
-  const geometry = read();
+  const held = read();
   shown.clearLayers();
   handles.clearLayers();
-  if (!geometry) return tell("Draw the fence here, or describe it below.");
+  if (!held) return tell("Draw the fence here, or describe it below.");
+  const geometry = inSight(held);
   const layer = layerOf(geometry, "fence chosen").addTo(shown);
   if (isFirst || !map.getBounds().intersects(L.featureGroup([layer]).getBounds())) show(map, [layer]);
   if (geometry.type === "Circle") return circleHandles(geometry);
@@ -67,7 +81,7 @@ function draw(isFirst = false) {
   const corners = rings.reduce((sum, ring) => sum + ring.length - 1, 0);
   if (corners > HANDLES_MOST) return tell(`It has ${corners} corners, too many to move by hand: change it as GeoJSON.`);
   for (const ring of rings) ringHandles(geometry, ring);
-  if (rings.flat().some(([longitude]) => longitude > 180)) return tell("It goes over the antimeridian: saving it cuts it there.");
+  if (rings.some(crosses)) return tell("It goes over the antimeridian: saving it cuts it there.");
   return tell("Drag a corner to move it, a small dot to add one. Press a corner twice to remove it.");
 }
 
@@ -119,7 +133,7 @@ function circleHandles(circle) {
   const degrees = circle.radius_meters / (111_320 * Math.cos((latitude * Math.PI) / 180));
   const edge = handle([longitude + degrees, latitude], "corner");
   handle(circle.center, "corner")
-    .on("drag", (event) => { circle.center = positionOf(event.target.getLatLng()); redraw(circle); })
+    .on("drag", (event) => { circle.center = cornerOf(event.target.getLatLng()); redraw(circle); })
     .on("dragend", () => keep(circle));
   edge
     .on("drag", () => { circle.radius_meters = radius(circle.center, edge.getLatLng()); redraw(circle); })

@@ -9,7 +9,10 @@ const WORLD = [[-50, -150], [65, 150]];
 
 const round = (number, digits = 6) => Number(number.toFixed(digits));
 const at = ([longitude, latitude]) => [latitude, longitude];
-const positionOf = (latlng) => [round(L.latLng(latlng).wrap().lng), round(latlng.lat)];
+const positionOf = (latlng) => {
+  const { lng, lat } = L.latLng(latlng).wrap();
+  return [round(lng), round(lat)];
+};
 
 // Leaflet takes text for markup: whatever somebody typed goes to it by way of this.
 function asText(text) {
@@ -53,6 +56,53 @@ function layerOf(geometry, className) {
   return L.geoJSON(geometry, { style: { className } });
 }
 
+// Longitudes go on around the world, and geometries are cut at the antimeridian. What is near each other on the globe is
+// drawn near each other: every circle and every polygon at the copy of it that is nearest to one longitude.
+function spanOf(longitudes) {
+  return [Math.min(...longitudes), Math.max(...longitudes)];
+}
+
+const spanOfPolygon = ([outer]) => spanOf(outer.map(([longitude]) => longitude));
+
+function spanOfCircle({ center: [longitude, latitude], radius_meters: radius }) {
+  const degrees = Math.min(180, radius / (111_320 * Math.cos((latitude * Math.PI) / 180)));
+  return [longitude - degrees, longitude + degrees];
+}
+
+function spansOf(geometry) {
+  if (geometry.type === "Circle") return [spanOfCircle(geometry)];
+  return geometry.type === "Polygon" ? [spanOfPolygon(geometry.coordinates)] : geometry.coordinates.map(spanOfPolygon);
+}
+
+// The longitude around which they take the least room: opposite the widest gap that none of them reaches into.
+function middleOf(geometries) {
+  const spans = geometries.flatMap(spansOf).map(([west, east]) => {
+    const turn = 360 * Math.floor((west + 180) / 360);
+    return [west - turn, east - turn];
+  });
+  let [reach, gap, middle] = [Math.max(...spans.map(([, east]) => east)) - 360, 0, 0];
+  for (const [west, east] of spans.sort(([one], [other]) => one - other)) {
+    if (west - reach > gap) [gap, middle] = [west - reach, (west + reach) / 2 + 180];
+    reach = Math.max(reach, east);
+  }
+  return middle > 180 ? middle - 360 : middle;
+}
+
+const turnTo = (longitude, [west, east]) => 360 * Math.round((longitude - (west + east) / 2) / 360);
+
+function near(longitude, geometry) {
+  const moved = (polygon) => {
+    const turn = turnTo(longitude, spanOfPolygon(polygon));
+    return polygon.map((ring) => ring.map(([here, ...rest]) => [here + turn, ...rest]));
+  };
+  if (geometry.type === "Circle") {
+    const [here, latitude] = geometry.center;
+    return { ...geometry, center: [here + turnTo(longitude, [here, here]), latitude] };
+  }
+  const { type, coordinates } = geometry;
+  return { type, coordinates: type === "Polygon" ? moved(coordinates) : coordinates.map(moved) };
+}
+
 function mark(layer, className, isOn) {
   const paths = layer.eachLayer ? layer.getLayers() : [layer];
   for (const path of paths) path.getElement()?.classList.toggle(className, isOn);
@@ -64,10 +114,12 @@ function show(map, layers) {
   if (bounds.isValid()) map.fitBounds(bounds, { padding: [24, 24], maxZoom: 17 });
 }
 
-// What the page lists is on the map; a line and its fence are chosen together.
+// What the page lists is on the map; a line and its fence are chosen together. Returns the longitude in the middle.
 function showFences(map) {
   const lines = [...document.querySelectorAll("[data-geometry]")].filter((line) => !line.closest("#point-result"));
-  const layers = new Map(lines.map((line) => [line, layerOf(JSON.parse(line.dataset.geometry), "fence").addTo(map)]));
+  const geometries = lines.map((line) => JSON.parse(line.dataset.geometry));
+  const middle = middleOf(geometries);
+  const layers = new Map(lines.map((line, number) => [line, layerOf(near(middle, geometries[number]), "fence").addTo(map)]));
   const choose = (chosen) => {
     for (const [line, layer] of layers) {
       mark(layer, "chosen", line === chosen);
@@ -76,10 +128,10 @@ function showFences(map) {
     }
   };
   for (const [line, layer] of layers) {
+    if (line.dataset.name) layer.bindTooltip(asText(line.dataset.name));
     const button = line.querySelector("[data-show]");
     if (!button) continue;
     button.hidden = false;
-    layer.bindTooltip(asText(line.querySelector("a").textContent));
     button.addEventListener("click", () => {
       choose(line);
       show(map, [layer]);
@@ -92,10 +144,12 @@ function showFences(map) {
     });
   }
   show(map, [...layers.values()]);
+  return middle;
 }
 
-// A point is picked on the map or typed; the answer stands in #point-result, and on the map.
-function testPoints(map) {
+// A point is picked on the map or typed; the answer stands in #point-result, and on the map, which stays as it is where
+// that is in sight. `middle` is the longitude that the fences are drawn around.
+function testPoints(map, middle) {
   const form = document.getElementById("point-form");
   const button = form.querySelector("[data-pick]");
   const shown = L.layerGroup().addTo(map);
@@ -103,15 +157,18 @@ function testPoints(map) {
     button.setAttribute("aria-pressed", isOn);
     place.classList.toggle("aims", isOn);
   };
-  const showResult = () => {
+  const showResult = (isFirst) => {
     const result = document.getElementById("point-result");
     shown.clearLayers();
     if (result.dataset.lat === undefined) return;
-    const held = [...result.querySelectorAll("[data-geometry]")].map((line) => JSON.parse(line.dataset.geometry));
+    const [latitude, longitude] = [Number(result.dataset.lat), Number(result.dataset.lng)];
+    const spot = [latitude, longitude + turnTo(middle, [longitude, longitude])];
+    const held = [...result.querySelectorAll("[data-geometry]")].map((line) => near(spot[1], JSON.parse(line.dataset.geometry)));
     const layers = held.map((geometry) => layerOf(geometry, "fence chosen").addTo(shown));
-    const spot = [Number(result.dataset.lat), Number(result.dataset.lng)];
     layers.push(L.circleMarker(spot, { radius: 7, className: "spot", interactive: false }).addTo(shown));
-    if (!map.getBounds().contains(spot) || !document.querySelector("[data-show]")) show(map, layers);
+    if (map.getBounds().contains(spot) && !(isFirst && held.length)) return;
+    if (held.length) show(map, layers);
+    else map.panTo(spot);
   };
   button.hidden = false;
   button.addEventListener("click", () => {
@@ -123,11 +180,11 @@ function testPoints(map) {
     [form.elements.lng.value, form.elements.lat.value] = positionOf(event.latlng);
     form.requestSubmit();
   });
-  document.addEventListener("htmx:afterSettle", showResult);
+  document.addEventListener("htmx:afterSettle", () => showResult(false));
   form.addEventListener("htmx:responseError", () => form.submit()); // a refusal is a page of its own, which says why
-  showResult();
+  showResult(true);
 }
 
 const map = place && makeMap();
-if (map) showFences(map);
-if (map && document.getElementById("point-form")) testPoints(map);
+const middle = map && showFences(map);
+if (map && document.getElementById("point-form")) testPoints(map, middle);
