@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults import counters, postgres, workers
+from tests.faults import counters, postgres, sign_ins, workers
 from tests.faults.stage import Stage, stage
 
 
@@ -42,6 +42,10 @@ def test_the_token_at_hand_outlives_a_process_killed_in_its_refresh(found: Stage
 
 def test_killed_processes_leave_nothing_half_written(found: Stage):
     assert workers.killed_under_load(found, 2).broken == []
+
+
+def test_of_a_crowd_that_signs_in_everybody_gets_the_right_answer(found: Stage):
+    assert sign_ins.crowded(found, 625).broken == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
