@@ -55,13 +55,11 @@ def test_a_dump_beside_the_service_is_the_whole_service(
 
     script = run(programs / "pg_restore", "--file=-", dump)
     assert str(alice.user.id) in script
-    assert [
-        hidden for hidden in (secret, key["X-API-KEY"], alice.pair.refresh_token, PASSWORD) if hidden in script
-    ] == []
+    for credential in (secret, key["X-API-KEY"], alice.pair.refresh_token, PASSWORD):
+        assert credential not in script
     restored = ("--exit-on-error", "--single-transaction", "--no-owner", f"--dbname={restored_url}")
     assert run(programs / "pg_restore", *restored, dump) == ""
     manage = (sys.executable, "manage.py")
-    run(*manage, "migrate", "--check", DATABASE_URL=restored_url)
     assert "The audit trail holds" in run(*manage, "verify_audit_log", DATABASE_URL=restored_url)
     assert "Nothing is under an older key" in run(*manage, "reencrypt", DATABASE_URL=restored_url)
 
