@@ -13,7 +13,7 @@ $(shell rm -f $(VENV)/.made)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench bench-audit bench-geofences bench-growth profile faults vendor screenshots
+.PHONY: help run test lint audit format bench bench-audit bench-geofences bench-growth profile faults vendor screenshots
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -36,6 +36,9 @@ lint: $(VENV)/.dev-requirements ## ruff, mypy, missing migrations, Compose file,
 	DATABASE_URL=postgresql://spatialflow@db.example.com/spatialflow \
 	SECRET_KEY=$$(random) JWT_SIGNING_KEYS=first:$$(random) ENCRYPTION_KEYS=first:$$(random) \
 	$(PY) manage.py check --deploy --fail-level WARNING
+
+audit: $(VENV)/.dev-requirements ## ask PyPI and npm which installed releases are known to be vulnerable (ARGS='--service osv' asks OSV)
+	@exec $(PY) -m tests.advisories $(ARGS)
 
 bench: $(VENV)/.run-requirements $(PEERS)/.venv/.made $(PEERS)/better_auth/node_modules/.made ## measure the service beside its peers: six minutes (ARGS='--rounds 1' is quick)
 	@exec $(PY) -m bench $(ARGS)
