@@ -1,6 +1,6 @@
-"""Add accounts to the stage's workspace, all with the password of the tests' people, and print nothing.
+"""Add accounts with one password to the stage's workspace.
 
-`python -m tests.faults.crowd COUNT` beside the service's own settings; sign_ins.py calls it.
+`python -m tests.faults.crowd COUNT PASSWORD` beside the service's own settings; sign_ins.py calls it.
 """
 
 import os
@@ -16,12 +16,11 @@ from django.utils import timezone  # noqa: E402
 
 from accounts.models import Membership, User, Workspace  # noqa: E402
 from accounts.scopes import Role  # noqa: E402
-from tests.support.cast import PASSWORD  # noqa: E402
 
 
-def add(count: int) -> None:
+def add(count: int, password: str) -> None:
     """Make field workers who share one hash: checking it costs the same as checking one of their own."""
-    workspace, hashed, now = Workspace.objects.get(slug="stage"), make_password(PASSWORD), timezone.now()
+    workspace, hashed, now = Workspace.objects.get(slug="stage"), make_password(password), timezone.now()
     people = [
         User(email=f"crowd{number}@stage.test", password=hashed, email_verified_at=now) for number in range(count)
     ]
@@ -32,4 +31,4 @@ def add(count: int) -> None:
 
 
 if __name__ == "__main__":
-    add(int(sys.argv[1]))
+    add(int(sys.argv[1]), sys.argv[2])
