@@ -85,7 +85,7 @@ def _fields(request: HttpRequest, method: str, route: str, status: int, seconds:
 
 
 class MetricsMiddleware:
-    """Answer Prometheus before anything else looks at the request: it asks by an address of the machine, which need not
+    """Answer Prometheus before anything judges the request: it asks by an address of the machine, which need not
     be among ALLOWED_HOSTS. To whoever lacks METRICS_TOKEN, and without one, the page is not there.
     """
 

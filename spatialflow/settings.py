@@ -121,13 +121,13 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "spatialflow.observation.ObservationMiddleware",  # outermost: it sees every answer
-    "spatialflow.observation.MetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "spatialflow.content_security.PolicyMiddleware",
+    "spatialflow.observation.MetricsMiddleware",  # inside of what protects browsers, as static files are
     "spatialflow.cors.OriginMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "spatialflow.content_security.PolicyMiddleware",
     "django.middleware.common.CommonMiddleware",  # refuses foreign Host headers
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "dashboard.middleware.PageSessionMiddleware",
     "dashboard.middleware.PageCsrfMiddleware",
     "dashboard.middleware.PageMessageMiddleware",
