@@ -234,6 +234,21 @@ def test_a_point_is_picked_among_the_fences_and_the_map_stays(site: str, alice: 
     journey(site, DESKTOP, steps, reduced_motion="reduce")
 
 
+@pytest.mark.parametrize(("latitude", "held"), [("46", 0), ("-30", 0), ("47.31", 1)])
+def test_a_result_that_is_opened_stands_beside_the_fences(site: str, alice: Actor, latitude: str, held: int):
+    store_fence(alice, "Depot", POLYGON)
+
+    def steps(page: Page) -> None:
+        sign_in(page, alice.user.email)
+        page.goto(f"{PLACE}/test-point?lat={latitude}&lng=8.55")
+        expect(page.locator("#point-result")).to_contain_text(f"lies in {held} of 1")
+        expect(page.locator("path.spot")).to_be_in_viewport()
+        expect(page.locator("path.fence").first).to_be_in_viewport()
+        expect(page.locator("path.fence.chosen")).to_have_count(held)
+
+    journey(site, DESKTOP, steps)
+
+
 @pytest.mark.parametrize(("leaf", "button"), [("", "Test this point"), ("/test-point", "Test the point")])
 def test_a_tested_point_stands_in_the_address(site: str, alice: Actor, leaf: str, button: str):
     store_fence(alice, "Depot", POLYGON)

@@ -165,6 +165,20 @@ def test_a_point_is_in_the_fences_whose_centre_is_near_first(page: Client, alice
     assert "none holds it" in page.get(f"{PLACE}/test-point?lat=-1&lng=-1").content.decode()
 
 
+def test_the_active_fences_around_a_point_are_sent_once(page: Client, alice: Actor):
+    for name, geometry in (("Yard", POLYGON), ("Elsewhere", CIRCLE)):
+        store_fence(alice, name, geometry)
+    store_row(alice, "Archived", archived=True)
+    path = f"{PLACE}/test-point?lat=47.33&lng=8.57"
+
+    def drawn(**headers: str) -> list[str]:
+        answer = page.get(path, headers=headers)
+        return [str(name) for name in html.fromstring(answer.content).xpath("//@data-name")]
+
+    assert sorted(drawn()) == ["Elsewhere", "Yard"]
+    assert drawn(**{"HX-Request": "true"}) == []  # the map is there already: only the result is taken
+
+
 @pytest.mark.parametrize(
     ("query", "fields"),
     [

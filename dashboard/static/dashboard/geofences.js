@@ -148,7 +148,8 @@ function showFences(map) {
 }
 
 // A point is picked on the map or typed; the answer stands in #point-result, and on the map, which stays as it is where
-// that is in sight. `middle` is the longitude that the fences are drawn around.
+// that is in sight, and never comes nearer for a point that nothing holds. `middle` is the longitude that the fences are
+// drawn around.
 function testPoints(map, middle) {
   const form = document.getElementById("point-form");
   const button = form.querySelector("[data-pick]");
@@ -168,6 +169,7 @@ function testPoints(map, middle) {
     layers.push(L.circleMarker(spot, { radius: 7, className: "spot", interactive: false }).addTo(shown));
     if (map.getBounds().contains(spot) && !(isFirst && held.length)) return;
     if (held.length) show(map, layers);
+    else if (isFirst) map.fitBounds(map.getBounds().extend(spot));
     else map.panTo(spot);
   };
   button.hidden = false;
