@@ -15,6 +15,7 @@ from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
 NODE_FOLDERS = [".", "tests/support/oidc_provider", "bench/peers/better_auth"]
+NPM = ["npm", "--fetch-retries=0", "--fetch-timeout=20000"]  # milliseconds
 OSV = "https://api.osv.dev/v1/query"
 
 
@@ -42,8 +43,8 @@ def node_findings(folder: Path) -> list[str]:
             if (folder / name).exists():
                 shutil.copy(folder / name, copy)
         if not (folder / "package-lock.json").exists():
-            printed(["npm", "install", "--package-lock-only", "--ignore-scripts", "--no-audit", "--silent"], Path(copy))
-        answer, said = printed(["npm", "audit", "--json", "--fetch-retries=0"], Path(copy))
+            printed([*NPM, "install", "--package-lock-only", "--ignore-scripts", "--no-audit", "--silent"], Path(copy))
+        answer, said = printed([*NPM, "audit", "--json"], Path(copy))
     if "vulnerabilities" not in answer:
         raise NotTold(answer.get("message") or said)
     return [
