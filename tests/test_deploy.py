@@ -243,7 +243,10 @@ def test_no_log_holds_a_query_or_a_credential(front: Proxy, alice: Actor) -> Non
 # --- Files that only a container engine runs
 
 
-def test_the_composed_service_starts_with_what_the_file_gives_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "changes", [{}, {"metrics_token": "", "email_url": "smtp://mailpit:1025"}], ids=["real", "trial"]
+)
+def test_the_composed_service_starts_with_what_the_file_gives_it(tmp_path: Path, changes: dict[str, str]) -> None:
     """The environment of `web` is complete: Django's deployment check passes with it and nothing else."""
     given = compose()["services"]["web"]["environment"]
     secrets = {
@@ -252,7 +255,8 @@ def test_the_composed_service_starts_with_what_the_file_gives_it(tmp_path: Path)
         "jwt_signing_keys": f"first:{os.urandom(32).hex()}",
         "encryption_keys": f"first:{os.urandom(32).hex()}",
         "email_url": "smtp://user:password@mail.example.com:587",
-    }
+        "metrics_token": os.urandom(32).hex(),
+    } | changes
     for name, text in secrets.items():
         tmp_path.joinpath(name).write_text(f"{text}\n")
     environment = {name: in_this_place(text, tmp_path) for name, text in given.items()}
@@ -270,7 +274,10 @@ def in_this_place(text: str, secrets: Path) -> str:
 
 def test_only_nginx_is_published_and_every_secret_is_a_file() -> None:
     content = compose()
-    assert [name for name, service in content["services"].items() if "ports" in service] == ["nginx"]
+    published = {name: service["ports"] for name, service in content["services"].items() if "ports" in service}
+    assert published.pop("nginx")
+    assert published == {"mailpit": ["127.0.0.1:8025:8025"]}  # for trying, and for this host alone
+    assert content["services"]["mailpit"]["profiles"] == ["trial"]
     assert content["networks"]["data"] == {"internal": True}
     used = {secret for service in content["services"].values() for secret in service.get("secrets", [])}
     assert content["secrets"] == {name: {"file": f"deploy/secrets/{name}"} for name in used}
