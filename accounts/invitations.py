@@ -25,6 +25,7 @@ from accounts.permissions import InsufficientPermissions
 from accounts.principal import Client, Principal
 from accounts.scopes import INVITATIONS_WRITE, ROLE_SCOPES, Role
 from accounts.throttles import INVITATION_RESENDS, INVITATIONS
+from spatialflow import clock
 from spatialflow.api import read_id
 from spatialflow.errors import ApiError, Conflict, DeletedMeanwhile, NotFound
 
@@ -263,7 +264,7 @@ def _open(workspace_id: uuid.UUID) -> InvitationQuerySet:
 
 
 def _issue(inviter: User, workspace_id: uuid.UUID, email: str, role: str) -> Issued:
-    raw, now = secrets.token_urlsafe(32), timezone.now()
+    raw, now = secrets.token_urlsafe(32), clock.now()
     invitation = Invitation.objects.create(
         workspace_id=workspace_id,
         email=email,

@@ -4,10 +4,10 @@ import hashlib
 import secrets
 from datetime import timedelta
 
-from django.utils import timezone
 from rest_framework import status
 
 from accounts.models import MailedToken, User
+from spatialflow import clock
 from spatialflow.errors import ApiError
 
 LIFETIMES = {
@@ -32,7 +32,7 @@ def digest(raw: str) -> bytes:
 def make(user: User, purpose: str, email: str) -> str:
     """Return a new secret for `email`; the one before for the same purpose is worthless from now on."""
     raw = secrets.token_urlsafe(32)
-    now = timezone.now()
+    now = clock.now()
     MailedToken.objects.update_or_create(
         user=user,
         purpose=purpose,
@@ -43,7 +43,7 @@ def make(user: User, purpose: str, email: str) -> str:
 
 def find_person(raw: str, purpose: str) -> User:
     """Return whom a secret was mailed to, unspent. Raises `InvalidMailedToken`."""
-    unspent = MailedToken.objects.filter(digest=digest(raw), purpose=purpose, expires_at__gt=timezone.now())
+    unspent = MailedToken.objects.filter(digest=digest(raw), purpose=purpose, expires_at__gt=clock.now())
     token = unspent.select_related("user").first()
     if token is None:
         raise InvalidMailedToken()

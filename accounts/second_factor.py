@@ -5,7 +5,6 @@ Each code works once. Setting a factor up or taking it away ends the person's ot
 
 import hmac
 import secrets
-import time
 from dataclasses import dataclass
 
 import pyotp
@@ -23,6 +22,7 @@ from accounts.outbox import enqueue
 from accounts.permissions import InsufficientPermissions
 from accounts.principal import Client
 from accounts.reauthentication import charge_attempt, confirm_password
+from spatialflow import clock
 from spatialflow.encryption import decrypt, encrypt
 from spatialflow.errors import ApiError, Conflict
 
@@ -181,7 +181,7 @@ def _spend_recovery_code(user: User, bare_code: str, client: Client) -> bool:
 def _matching_step(user: User, bare_code: str) -> int | None:
     """Return the 30 seconds that a code belongs to: these, the ones before or after, because clocks differ."""
     totp = pyotp.TOTP(decrypt(user.totp_secret))
-    now = int(time.time()) // STEP_SECONDS
+    now = int(clock.timestamp()) // STEP_SECONDS
     steps = (now, now - 1, now + 1)
     typed = bare_code.encode()
     return next((step for step in steps if hmac.compare_digest(totp.generate_otp(step).encode(), typed)), None)

@@ -6,17 +6,15 @@ lets two concurrent refreshes of one token both succeed. Access and refresh toke
 """
 
 import logging
-import time
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 
 import jwt
 from django.conf import settings
 from django.db import connection
 from django.db.models import Q
-from django.utils import timezone
 from rest_framework import status
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenBackendError, TokenError
 from rest_framework_simplejwt.tokens import Token
@@ -28,13 +26,13 @@ from accounts.key_ring import KeyRing, key_ring
 from accounts.models import Membership, SignIn, User, Workspace
 from accounts.principal import Client, Principal
 from accounts.sso_requirement import OVERRULED
+from spatialflow import clock
 from spatialflow.errors import ApiError
 
 logger = logging.getLogger(__name__)
 
 MAX_TOKEN_LENGTH = 4096
-CLOCK_SKEW_SECONDS = 30
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+CLOCK_SKEW_SECONDS = 30  # for `iat` alone: all hosts go by the database's clock, and nothing lives longer for it
 
 
 class InvalidToken(ApiError):
@@ -85,8 +83,10 @@ class SignedToken(Token):
     def verify(self) -> None:
         if any(type(self.payload[claim]) is not int or self.payload[claim] >= 2**40 for claim in ("iat", "exp")):
             raise TokenError("times are whole seconds")
-        if self.payload["iat"] > time.time() + CLOCK_SKEW_SECONDS:
+        if self.payload["iat"] > clock.timestamp() + CLOCK_SKEW_SECONDS:
             raise TokenError("minted in the future")
+        if self.payload["exp"] <= clock.timestamp():
+            raise ExpiredTokenError("past its time")
         if any(not isinstance(self.payload[claim], str) for claim in ("sub", "sid", "wid", "jti")):
             raise TokenError("ids are text")
         self.verify_token_type()
@@ -96,7 +96,7 @@ class SignedToken(Token):
         if "switched_at" in self.payload:
             if type(self.payload["switched_at"]) is not int:
                 raise TokenError("a moment is a number")
-            self.switched_at = EPOCH + timedelta(microseconds=self.payload["switched_at"])
+            self.switched_at = clock.EPOCH + timedelta(microseconds=self.payload["switched_at"])
 
     @classmethod
     def mint(cls, sign_in: "SignIn | Rotated", jti: uuid.UUID, issued_at: datetime, expires_at: datetime) -> str:
@@ -111,7 +111,7 @@ class SignedToken(Token):
             "exp": int(expires_at.timestamp()),
         }
         if sign_in.switched_at is not None:
-            claims["switched_at"] = (sign_in.switched_at - EPOCH) // timedelta(microseconds=1)
+            claims["switched_at"] = (sign_in.switched_at - clock.EPOCH) // timedelta(microseconds=1)
         return key_ring(cls.purpose).encode(claims)
 
 
@@ -169,7 +169,7 @@ def issue(membership: Membership, method: str, client: Client, *, ends_by: datet
     loaded any more: a password reset overtook the sign-in; `SsoRequired` where this method does not suffice for their
     address.
     """
-    now = timezone.now()
+    now = clock.now()
     latest = now + settings.REFRESH_TOKEN_LIFETIME
     sign_in = SignIn(
         user_id=membership.user_id,
@@ -331,7 +331,7 @@ def _punish_reuse(token: RefreshToken, client: Client) -> None:
 
     Just after a switch of workspace a refresh may have lost a mere race with it: it is refused and no more.
     """
-    recently = timezone.now() - settings.REFRESH_GRACE_LIFETIME
+    recently = clock.now() - settings.REFRESH_GRACE_LIFETIME
     raced = Q(previous_jti=token.jti, rotated_at__gte=recently) | Q(
         switched_at__isnull=False, switched_at__gte=recently
     )
@@ -357,7 +357,7 @@ def _pair(sign_in: SignIn, membership: Membership) -> TokenPair:
 
 def _tokens(sign_in: SignIn | Rotated, own_lifetime: timedelta | None) -> tuple[str, str, int, datetime]:
     """Return what `Tokens` hold; `own_lifetime` is that of the workspace's access tokens."""
-    now = datetime.now(UTC)
+    now = clock.now()
     lifetime = min(own_lifetime or settings.ACCESS_TOKEN_LIFETIME, sign_in.expires_at - now)
     return (
         AccessToken.mint(sign_in, uuid.uuid4(), now, now + lifetime),

@@ -22,6 +22,7 @@ from accounts.permissions import InsufficientPermissions
 from accounts.principal import Client, Principal
 from accounts.scopes import ROLE_SCOPES, WORKSPACE_OWN, WORKSPACE_WRITE, Role
 from accounts.tokens import InvalidToken
+from spatialflow import clock
 from spatialflow.edited import refuse_edited
 from spatialflow.errors import Conflict
 
@@ -166,7 +167,7 @@ def end_all_sign_ins(request: Request) -> tuple[int, int]:
     """
     lock_caller(request, WORKSPACE_OWN)
     workspace = request.auth.get_workspace()
-    workspace.sign_ins_ended_at = timezone.now()
+    workspace.sign_ins_ended_at = clock.now()
     workspace.save(update_fields=["sign_ins_ended_at"])
     workspace_sign_ins_ended.run(workspace.id)
     live = SignIn.objects.live().filter(workspace_id=request.auth.workspace_id)

@@ -21,6 +21,7 @@ from accounts.models import Membership, User, Workspace
 from accounts.principal import Client
 from accounts.sso_requirement import BY_SAML
 from accounts.tokens import TokenPair, issue
+from spatialflow import clock
 from spatialflow.errors import ApiError
 from spatialflow.throttling import Throttled
 from sso.login import method_of
@@ -183,7 +184,7 @@ def _refuse_unbound(row: LoginCode) -> None:
 def _trade_of_workspace(row: LoginCode, client: Client) -> TokenPair:
     """Return the pair for what the workspace's own provider vouched for, if that still may and its session goes on."""
     provider = find_by_name(row.provider)
-    has_ended = row.session_ends_at is not None and row.session_ends_at <= timezone.now()
+    has_ended = row.session_ends_at is not None and row.session_ends_at <= clock.now()
     if provider is None or provider.workspace_id != row.workspace_id or has_ended:
         raise InvalidLoginCode()
     session = ProviderSession(*(getattr(row, field.name) for field in fields(ProviderSession)))

@@ -24,6 +24,7 @@ from accounts.scopes import Role
 from accounts.sso_requirement import BY_RECOVERY, demands_sso, owners_of
 from accounts.throttles import RECOVERY_BY_OWNER
 from accounts.tokens import TokenPair, issue
+from spatialflow import clock
 from sso.models import SsoRecovery, digest
 
 SIGN_IN_LIFETIME = timedelta(hours=1)  # of what a link signs in; refreshing does not extend it
@@ -50,7 +51,7 @@ def redeem(request: Request, raw_token: str, otp: str | None) -> TokenPair:
     workspace does not require single sign-on; `OtpRequired`, `InvalidOtp`, `Throttled`.
     """
     client = Client.of(request)
-    found = SsoRecovery.objects.filter(digest=digest(raw_token), expires_at__gt=timezone.now())
+    found = SsoRecovery.objects.filter(digest=digest(raw_token), expires_at__gt=clock.now())
     row = found.first()
     membership = _find_locked_out(user_id=row.user_id, workspace_id=row.workspace_id) if row else None
     if membership is None:
@@ -60,7 +61,7 @@ def redeem(request: Request, raw_token: str, otp: str | None) -> TokenPair:
     if SsoRecovery.objects.consume(raw_token) is None:  # spent at this very moment
         raise InvalidMailedToken()
     with transaction.atomic():
-        pair = issue(membership, BY_RECOVERY, client, ends_by=timezone.now() + SIGN_IN_LIFETIME)
+        pair = issue(membership, BY_RECOVERY, client, ends_by=clock.now() + SIGN_IN_LIFETIME)
         _record(Action.SSO_RECOVERY_USED, "An owner signed in by a recovery link.", membership, client)
         _tell_owners("sso_recovery_used", membership)
     return pair

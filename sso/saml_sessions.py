@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils import timezone
 from rest_framework import status
 
 from accounts.models import Membership, SignIn
 from accounts.principal import Client
 from accounts.sso_requirement import BY_SAML
 from accounts.tokens import RefreshToken, TokenPair, issue
+from spatialflow import clock
 from spatialflow.errors import ApiError
 from sso.models import IdentityProvider, LoginCode, SamlSession, SpentToken, digest
 from sso.saml.checks import SKEW, UNSPECIFIED, shifted
@@ -57,7 +57,7 @@ class ProviderSession:
             assertion.name_id_format[:MAX_FORMAT],
             assertion.session_index if is_kept else "",
             shifted(assertion.session_ends_at, SKEW) if assertion.session_ends_at else None,
-            min(assertion.logged_in_at, timezone.now()),
+            min(assertion.logged_in_at, clock.now()),
         )
 
 
@@ -85,7 +85,7 @@ def sign_in_member(
 
 def refuse_ended(provider: IdentityProvider, session: ProviderSession) -> None:
     """Raise `SessionEnded` where a session at the provider is over, or the provider has just ended it."""
-    is_over = session.session_ends_at is not None and session.session_ends_at <= timezone.now()
+    is_over = session.session_ends_at is not None and session.session_ends_at <= clock.now()
     if is_over or _was_ended(provider, session):
         raise SessionEnded()
 

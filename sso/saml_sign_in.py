@@ -19,6 +19,7 @@ from accounts.audit import NOBODY, Action, record
 from accounts.models import Workspace
 from accounts.principal import Client
 from accounts.sso_requirement import domain_of
+from spatialflow import clock
 from spatialflow.errors import ApiError, NotFound
 from sso.destinations import (
     ARRIVED_UNASKED,
@@ -234,7 +235,7 @@ def _finish_unasked(slug: str, encoded: str, names: Names, relay_state: str, cli
     fields = {
         "code_challenge": challenge_of(verifier),
         "client_state": UNASKED,
-        "expires_at": timezone.now() + UNASKED_LIFETIME,
+        "expires_at": clock.now() + UNASKED_LIFETIME,
     }
     code, findings = _sign_in(provider, examine(encoded, provider, None), client, fields, may_bind=False)
     if code:

@@ -7,15 +7,16 @@ from django.utils.timezone import now
 
 from accounts.models.user import User
 from accounts.models.workspace import Workspace
+from spatialflow import clock
 
 
 class SignInQuerySet(models.QuerySet["SignIn"]):
     def live(self) -> "SignInQuerySet":
-        return self.filter(revoked_at=None, expires_at__gt=now())
+        return self.filter(revoked_at=None, expires_at__gt=clock.now())
 
     def revoke(self, reason: str) -> int:
         """End these sign-ins: their access and refresh tokens fail on the next request. Returns how many were alive."""
-        return self.filter(revoked_at=None).update(revoked_at=now(), revoked_reason=reason)
+        return self.filter(revoked_at=None).update(revoked_at=clock.now(), revoked_reason=reason)
 
 
 class SignIn(models.Model):

@@ -10,6 +10,7 @@ from django.utils.timezone import now
 from accounts.emails import MAX_LENGTH
 from accounts.models.user import PLAN_CHOICES, User
 from accounts.scopes import Role
+from spatialflow import clock
 
 ROLE_CHOICES = [(role.value, role.value) for role in Role]
 
@@ -110,8 +111,8 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
         """Return the condition that an invitation has a status, as its property tells it."""
         is_open = models.Q(used_at=None, revoked_at=None)
         return {
-            "pending": is_open & models.Q(expires_at__gt=now()),
-            "expired": is_open & models.Q(expires_at__lte=now()),
+            "pending": is_open & models.Q(expires_at__gt=clock.now()),
+            "expired": is_open & models.Q(expires_at__lte=clock.now()),
             "accepted": models.Q(used_at__isnull=False),
             "revoked": models.Q(used_at=None, revoked_at__isnull=False),
         }[status]
@@ -155,4 +156,4 @@ class Invitation(models.Model):
             return "accepted"
         if self.revoked_at:
             return "revoked"
-        return "pending" if self.expires_at > now() else "expired"
+        return "pending" if self.expires_at > clock.now() else "expired"

@@ -9,6 +9,7 @@ import psycopg
 from django.db.backends.postgresql import base
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
+from spatialflow import clock
 from spatialflow.postgres.schema import DatabaseSchemaEditor
 from spatialflow.postgres.watched import WatchedConnection
 
@@ -17,9 +18,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
     SchemaEditorClass = DatabaseSchemaEditor
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> WatchedConnection:
-        """Return a connection that notices a silent server. Raises psycopg's OperationalError."""
+        """Return a connection that notices a silent server; set the clock by it. Raises psycopg's OperationalError."""
         self.isolation_level = IsolationLevel.READ_COMMITTED
-        return WatchedConnection.open(conn_params)
+        new = WatchedConnection.open(conn_params)
+        new.autocommit = True
+        clock.set_by(new)
+        return new
 
     def is_usable(self) -> bool:
         """Return whether the connection still works. Django asks before a request's first statement.

@@ -12,6 +12,7 @@ from django.db import connection, models
 from django.utils import timezone
 
 from accounts.models import Invitation, User, Workspace
+from spatialflow import clock
 from sso.models.saml import IdentityProvider
 
 LOGIN_CODE_LIFETIME = timedelta(seconds=60)
@@ -34,16 +35,16 @@ class OneTimeManager(models.Manager["OneTimeRow"]):
         """Return a new secret of 256 bits, whose row has these fields, and sweep out some expired rows."""
         raw = secrets.token_urlsafe(32)
         sweep(self.model)
-        self.create(**{"digest": digest(raw), "expires_at": timezone.now() + self.model.lifetime, **fields})
+        self.create(**{"digest": digest(raw), "expires_at": clock.now() + self.model.lifetime, **fields})
         return raw
 
     def is_open(self, raw: str) -> bool:
         """Return whether there is an unexpired row of a secret; `consume` is what decides."""
-        return self.filter(digest=digest(raw), expires_at__gt=timezone.now()).exists()
+        return self.filter(digest=digest(raw), expires_at__gt=clock.now()).exists()
 
     def find(self, raw: str) -> Any:
         """Return the unexpired row of a secret, or None, and leave it there; `consume` is what decides."""
-        return self.filter(digest=digest(raw), expires_at__gt=timezone.now()).first()
+        return self.filter(digest=digest(raw), expires_at__gt=clock.now()).first()
 
     def consume(self, raw: str) -> Any:
         """Return the unexpired row of a secret, or None. The row is gone from the database on every path.
@@ -55,7 +56,7 @@ class OneTimeManager(models.Manager["OneTimeRow"]):
     def consume_digest(self, wanted: bytes) -> Any:
         table = connection.ops.quote_name(self.model._meta.db_table)
         for row in self.raw(f"DELETE FROM {table} WHERE digest = %s RETURNING *", [wanted]):  # noqa: S608 - our table
-            return row if row.expires_at > timezone.now() else None
+            return row if row.expires_at > clock.now() else None
         return None
 
 
@@ -77,7 +78,7 @@ class OneTimeRow(models.Model):
 
 def sweep(model: type[models.Model], most: int = 100) -> int:
     """Delete some rows that have expired and return how many; those that somebody else is deleting are left to them."""
-    expired = model._default_manager.filter(expires_at__lt=timezone.now()).order_by("expires_at")
+    expired = model._default_manager.filter(expires_at__lt=clock.now()).order_by("expires_at")
     doomed = expired.select_for_update(skip_locked=True).values("pk")[:most]
     return int(model._default_manager.filter(pk__in=doomed).delete()[0])
 
@@ -201,7 +202,7 @@ class SpentTokenManager(models.Manager["SpentToken"]):
             ON CONFLICT (provider, digest) DO NOTHING
         """
         with connection.cursor() as cursor:
-            cursor.execute(statement, [provider, digest(signed_part), timezone.now() + lifetime])
+            cursor.execute(statement, [provider, digest(signed_part), clock.now() + lifetime])
             return cursor.rowcount == 1
 
 

@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 
-from tests.faults import counters, postgres, sign_ins, workers
+from tests.faults import clocks, counters, postgres, sign_ins, workers
 from tests.faults.stage import Finding, Stage, stage
 
 SECONDS = 5.0  # of load before and after a fault
@@ -25,6 +25,9 @@ def findings() -> Iterator[Finding]:
     with stage(sign_ins_of_each=30) as found:
         for play in FAULTS:
             yield play(found)
+    with stage(people=5, sign_ins_of_each=1) as found:
+        for ahead in (-3600, -300, -45, 45, 300, 3600):
+            yield clocks.wrong_by(found, ahead)
     if os.geteuid() == 0:
         yield postgres.disk_full(SECONDS)
     else:
