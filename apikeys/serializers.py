@@ -12,6 +12,7 @@ from accounts.scopes import DEFAULT_KEY_SCOPES, KEY_SCOPES, ROLE_SCOPES, with_im
 from apikeys.lifecycle import MAX_GRACE_DAYS
 from apikeys.models import ApiKey
 from apikeys.usage import LONGEST_WINDOW_DAYS, KeyUsage
+from spatialflow.digits import WholeNumberField
 from spatialflow.texts import refuse_invisible
 
 LONGEST_LIFE = timedelta(days=3653)
@@ -73,7 +74,7 @@ class ApiKeyUpdateSerializer(serializers.Serializer):
     name = serializers.CharField(max_length=100, required=False, allow_null=True, validators=[refuse_invisible])
     permissions = PermissionsField(source="scopes", required=False, allow_null=True, max_length=len(KEY_SCOPES))
     is_active = serializers.BooleanField(required=False, allow_null=True)
-    rate_limit_per_hour = serializers.IntegerField(
+    rate_limit_per_hour = WholeNumberField(
         source="hourly_limit",
         required=False,
         allow_null=True,
@@ -101,11 +102,11 @@ class RegenerateQuerySerializer(serializers.Serializer):
 
 
 class RotateQuerySerializer(serializers.Serializer):
-    grace_period_days = serializers.IntegerField(default=7, min_value=0, max_value=MAX_GRACE_DAYS)
+    grace_period_days = WholeNumberField(default=7, min_value=0, max_value=MAX_GRACE_DAYS)
 
 
 class ExpiringQuerySerializer(serializers.Serializer):
-    days = serializers.IntegerField(default=30, min_value=0, max_value=3650)
+    days = WholeNumberField(default=30, min_value=0, max_value=3650)
 
 
 class ExpirationQuerySerializer(serializers.Serializer):
@@ -176,7 +177,7 @@ class ApiKeySerializer(serializers.ModelSerializer):
 
 
 class UsageQuerySerializer(serializers.Serializer):
-    days = serializers.IntegerField(default=2, min_value=1, max_value=LONGEST_WINDOW_DAYS)
+    days = WholeNumberField(default=2, min_value=1, max_value=LONGEST_WINDOW_DAYS)
 
 
 class HourSerializer(serializers.Serializer):

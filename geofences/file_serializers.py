@@ -10,6 +10,7 @@ from geofences.geometry import MAX_RADIUS_METERS
 from geofences.imports import ImportOptions
 from geofences.queries import GeofencePage
 from geofences.serializers import read_page_query
+from spatialflow.digits import NumberField
 from spatialflow.errors import ApiError, ErrorSerializer
 
 
@@ -45,7 +46,7 @@ class ImportQuerySerializer(serializers.Serializer):
     on_error = serializers.ChoiceField(["abort", "skip"], default="abort")
     dedup_strategy = serializers.ChoiceField(["skip", "override", "fail"], default="skip")
     name_property = serializers.CharField(max_length=255, default="name")
-    radius_meters = serializers.FloatField(min_value=0.001, max_value=MAX_RADIUS_METERS, required=False)
+    radius_meters = NumberField(min_value=0.001, max_value=MAX_RADIUS_METERS, required=False)
 
 
 class ExportQuerySerializer(serializers.Serializer):

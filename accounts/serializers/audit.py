@@ -8,6 +8,7 @@ from django.utils.dateparse import parse_date
 from rest_framework import serializers
 
 from accounts.audit_log import Filters
+from spatialflow.digits import WholeNumberField
 
 MAX_PAGE = 1_000_000
 FILTERS = [field.name for field in fields(Filters)]
@@ -59,8 +60,8 @@ class FiltersSerializer(serializers.Serializer):
 
 
 class AuditPageQuerySerializer(FiltersSerializer):
-    page = serializers.IntegerField(min_value=1, max_value=MAX_PAGE, default=1)
-    page_size = serializers.IntegerField(min_value=1, max_value=200, default=50)
+    page = WholeNumberField(min_value=1, max_value=MAX_PAGE, default=1)
+    page_size = WholeNumberField(min_value=1, max_value=200, default=50)
 
 
 class ExportQuerySerializer(FiltersSerializer):

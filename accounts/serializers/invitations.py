@@ -14,6 +14,7 @@ from accounts.scopes import Role
 from accounts.serializers.auth import TokenPairSerializer, token_pair_json
 from accounts.serializers.fields import EmailAddressField
 from accounts.tokens import TokenPair
+from spatialflow.digits import WholeNumberField
 
 MAX_OFFSET = 2**31 - 1
 
@@ -51,8 +52,8 @@ class BatchSerializer(serializers.Serializer):
 
 
 class PageQuerySerializer(serializers.Serializer):
-    limit = serializers.IntegerField(min_value=1, default=MAX_PAGE_LENGTH)
-    offset = serializers.IntegerField(min_value=0, max_value=MAX_OFFSET, default=0)
+    limit = WholeNumberField(min_value=1, default=MAX_PAGE_LENGTH)
+    offset = WholeNumberField(min_value=0, max_value=MAX_OFFSET, default=0)
     before = serializers.CharField(max_length=100, required=False, allow_blank=True)
 
     def validate_limit(self, limit: int) -> int:

@@ -11,6 +11,7 @@ from accounts.models import Workspace
 from accounts.scopes import Role
 from accounts.serializers.auth import TokenPairSerializer
 from accounts.serializers.fields import refuse_unknown_timezone
+from spatialflow.digits import WholeNumberField
 from spatialflow.texts import refuse_invisible
 
 MAX_MAP_HOME_BYTES = 4096
@@ -41,7 +42,7 @@ class MapHomeField(serializers.DictField):
         return value
 
 
-class LifetimeField(serializers.IntegerField):
+class LifetimeField(WholeNumberField):
     """Seconds, of which the row makes a duration."""
 
     def to_representation(self, value: timedelta) -> int:

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from accounts.models import WorkspaceDomain
 from accounts.scopes import Role
+from spatialflow.digits import WholeNumberField
 from sso.domains import canonical_domain
 from sso.models import IdentityProvider, SamlAttempt
 from sso.saml import service_provider
@@ -259,7 +260,7 @@ class PresetsSerializer(serializers.Serializer):
 
 
 class AttemptsQuerySerializer(serializers.Serializer):
-    limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=100)
+    limit = WholeNumberField(required=False, default=50, min_value=1, max_value=100)
     cursor = serializers.CharField(required=False, default="", max_length=200)
     is_test = serializers.BooleanField(required=False, allow_null=True, default=None)
     succeeded = serializers.BooleanField(required=False, allow_null=True, default=None)
