@@ -117,14 +117,17 @@ def read_again(request: Request, state: str = IdentityProvider.State.SERVING, me
     certificate is taken away, so this always can bring in a new one.
 
     Raises `NotFound`, `PlanRequired`, `Throttled`, `DocumentNotReadable`, `SsoIsRequired` for another sign-in address,
-    and what `refuse_others` raises of the one that is `meant`.
+    and what `refuse_others` raises of the one that is `meant`, also where another one took its place while we read.
     """
     provider = find(request.auth, state)
     refuse_others(provider.workspace_id, state, meant)
     refuse_other_plans(request.auth.plan)
     METADATA_FETCHES.charge(request, str(provider.workspace_id))
     try:
-        return _take_over(provider, _read(fetch_document(provider.metadata_url)), request)
+        fields = _read(fetch_document(provider.metadata_url))
+        with transaction.atomic():
+            refuse_others(lock_own_workspace(request).id, state, str(provider.id))
+            return _take_over(provider, fields, request)
     except (UnusableMetadata, EntityChanged) as problem:
         raise DocumentNotReadable(str(problem)) from None
     except ValidationError:

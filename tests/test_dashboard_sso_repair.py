@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from django.conf import settings as project
+from django.db import connections
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import AuditEvent, Workspace
 from accounts.throttles import METADATA_FETCHES
@@ -21,7 +23,7 @@ from sso.saml_presets import PRESETS
 from tests.support.cast import Actor
 from tests.support.entrance import visitor
 from tests.support.mails import delivered
-from tests.support.pages import age_session, signed_in
+from tests.support.pages import age_session, fill_in, hidden_fields, signed_in
 from tests.support.saml_idp import SamlIdp, certificate
 from tests.support.saml_setup import entity, key_descriptor, serving, signed_in_by
 from tests.support.sso_history import an_attempt, connected, shown
@@ -79,6 +81,46 @@ def test_metadata_is_read_again_at_once(owner: Client, site: Site):
     assert serving().certificates == [certificate("idp"), certificate("next")]
     event = AuditEvent.objects.filter(action="sso.configured").latest("sequence")
     assert event.actor_email == "alice@acme.test"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_swapped", [True, False])
+def test_a_reading_changes_no_connection_that_came_in_its_place_meanwhile(
+    owner: Client, alice: Actor, site: Site, is_swapped: bool
+):
+    """Nor the one of before, which is not what its owner looked at any more."""
+    publish(site, "idp", "next")
+    publishes, colleague = site.answer, signed_in(alice)
+    first, second = serving(), connected_beside(serving())
+    form = hidden_fields(owner.get(f"{PLACE}/connection/reread"))
+
+    def swaps(handler: Any) -> None:
+        if is_swapped:
+            assert fill_in(colleague, f"{PLACE}/staged/promote").status_code == 302
+            connections.close_all()  # each thread has its own
+        publishes(handler)
+
+    site.answer = swaps
+    answer = owner.post(f"{PLACE}/connection/reread", form)
+
+    assert answer.status_code == (409 if is_swapped else 302)
+    assert ("Another connection is in that place by now." in answer.content.decode()) == is_swapped
+    assert serving().id == (second.id if is_swapped else first.id)
+    held = {row.id: row.certificates for row in IdentityProvider.objects.all()}
+    assert (certificate("next") in held[first.id]) != is_swapped and held[second.id] == [certificate("other")]
+
+
+def connected_beside(provider: IdentityProvider) -> IdentityProvider:
+    """Return a tested second connection beside this one."""
+    return IdentityProvider.objects.create(
+        workspace=provider.workspace,
+        state=IdentityProvider.State.STAGED,
+        entity_id="https://second.test",
+        sso_url="https://second.test/sso",
+        certificates=[certificate("other")],
+        attribute_mapping={"email": "email"},
+        tested_at=timezone.now(),
+    )
 
 
 def test_while_it_is_required_a_reading_only_adds_certificates(owner: Client, site: Site):
@@ -147,7 +189,7 @@ def test_an_owner_who_is_locked_out_repairs_the_connection(alice: Actor, connect
         assert browser.get(f"{PLACE}{leaf}").status_code == 200
 
     form = {"entity_id": idp.entity_id, "sso_url": "https://new.acme.test/sso", "certificate": certificate("next")}
-    assert browser.post(f"{PLACE}/connection/by-hand", {**form, **shown()})["Location"] == PLACE
+    assert fill_in(browser, f"{PLACE}/connection/by-hand", form)["Location"] == PLACE
 
     assert (serving().sso_url, serving().certificates) == (form["sso_url"], [certificate("next")])
     age_session(browser, FRESH_FOR + 1)
@@ -171,7 +213,7 @@ def test_others_stage_a_second_connection_instead(alice: Actor, connection: Iden
     owner = signed_in(signed_in_by(alice, "saml"))
     form = {"entity_id": idp.entity_id, "sso_url": "https://new.acme.test/sso", "certificate": idp.certificate}
 
-    answer = owner.post(f"{PLACE}/connection/by-hand", {**form, **shown()})
+    answer = fill_in(owner, f"{PLACE}/connection/by-hand", form)
 
     assert answer.status_code == 409 and b"Stage a second configuration" in answer.content
     assert owner.post(f"{PLACE}/staged/by-hand", form)["Location"] == f"{PLACE}/staged"
