@@ -1,12 +1,21 @@
 """No credential reaches a log, whoever writes the line; and no client can forge a line."""
 
+import json
 import logging
+import time
+from email import message_from_bytes
+from http.client import HTTPConnection
+from urllib.parse import urlencode
 
 import pytest
+from django.conf import settings
 
 from spatialflow.log import RedactSecrets, on_one_line, redact
-from tests.support.cast import PASSWORD
+from tests.support.cast import PASSWORD, Actor
+from tests.support.launch import Server, launch
+from tests.support.mails import mail_files, secret_in
 from tests.support.race import call
+from tests.support.totp import TOTP, code
 
 
 @pytest.mark.django_db(transaction=True)
@@ -31,6 +40,80 @@ def test_a_session_with_every_credential_leaves_none_in_the_servers_log(server, 
     for secret in secrets:
         assert secret not in log
         assert secret[:40] not in log
+
+
+def second_factor(server: Server, bearer: dict[str, str]) -> list[str]:
+    """Set up a second factor and sign in with a recovery code; return what is secret of it."""
+    secret = str(call(server, "POST", TOTP, {"current_password": PASSWORD}, bearer).body["secret"])
+    confirmed = call(server, "POST", f"{TOTP}/confirm", {"otp": code(secret)}, bearer)
+    recovery = list(confirmed.body["recovery_codes"])
+    login = {"email": "alice@acme.test", "password": PASSWORD, "otp": recovery[0]}
+    pair = call(server, "POST", "/api/v1/auth/login", login).body
+    return [secret, *recovery, pair["access_token"], pair["refresh_token"]]
+
+
+def mailed_links(server: Server, bearer: dict[str, str]) -> list[str]:
+    """Ask for a reset and invite somebody, follow both links wrongly and rightly; return what is secret of them."""
+    call(server, "POST", "/api/v1/auth/password-reset", {"email": "bob@acme.test"})
+    call(server, "POST", "/api/v1/workspaces/invitations", {"email": "new@acme.test", "role": "member"}, bearer)
+    secrets = [secret_mailed_to("bob@acme.test"), secret_mailed_to("new@acme.test")]
+    new = "a new password for these logs 4711"
+    reset = {"token": secrets[0], "new_password": new}
+    for path in ("/api/v1/auth/password-reset/confirm", "/api/v1/auth/verify-email", "/api/v1/auth/accept-invite"):
+        call(server, "POST", path, reset)
+        call(server, "POST", path, reset | {"token": secrets[1], "password": new})
+    for path in ("/reset-password", "/verify-email", "/accept-invite"):
+        fetch(server, "GET", f"{path}?{urlencode({'token': secrets[1]})}")
+    return [*secrets, new]
+
+
+def secret_mailed_to(address: str) -> str:
+    """Wait for the mail with a link to this address and return the link's secret."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        for path in mail_files():
+            found = message_from_bytes(path.read_bytes())
+            text = str(found.get_payload(decode=True), "utf-8") if not found.is_multipart() else ""
+            if found["To"] == address and "token=" in text:
+                return secret_in(text)
+        time.sleep(0.05)
+    raise AssertionError(f"no link was mailed to {address}")
+
+
+def round_trips(server: Server) -> list[str]:
+    """Bring what providers, apps and other services send, in queries and in forms; return what is secret of it."""
+    names = ("code", "state", "SAMLResponse", "RelayState", "login_code", "code_verifier", "token")
+    marked = {name: f"marked-{name}-0123456789abcdefghijklmnopqrstuvwxyz" for name in names}
+    exchanged = {"code": marked["login_code"], "code_verifier": marked["code_verifier"], "state": marked["state"]}
+    call(server, "POST", "/api/v1/auth/sso/exchange", exchanged)
+    for path in ("oauth/google/callback", "oauth/apple/callback", "saml/acme/acs", "saml/acme/slo", "introspect"):
+        for method in ("GET", "POST"):
+            fetch(server, method, f"/api/v1/auth/{path}?{urlencode(marked)}", urlencode(marked))
+    fetch(server, "GET", f"/signed-in?{urlencode(marked)}")
+    return list(marked.values())
+
+
+def fetch(server: Server, method: str, path: str, form: str | None = None) -> None:
+    connection = HTTPConnection(server.removeprefix("http://"), timeout=30)
+    connection.request(method, path, form, {"Content-Type": "application/x-www-form-urlencoded"})
+    assert connection.getresponse().status < 500
+    connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_whole_journey_leaves_no_secret_even_where_everything_is_logged(database_url: str, alice: Actor, bob: Actor):
+    own = {"PUBLIC_URL": settings.PUBLIC_URL, "LOG_FORMAT": "json", "LOG_LEVEL": "DEBUG"}
+    bearer = {"Authorization": f"Bearer {alice.pair.access_token}"}
+    key = alice.make_key(["tokens:introspect"])[1]
+
+    with launch(database_url, extra_env=own) as chatty:
+        secrets = [*mailed_links(chatty, bearer), *round_trips(chatty), *second_factor(chatty, bearer), key]
+        asked = call(chatty, "POST", "/api/v1/auth/introspect", {"token": key}, {"X-API-KEY": key})
+        log = chatty.log.read_text()
+
+    routes = {json.loads(line).get("route") for line in log.splitlines() if line.startswith("{")}
+    assert asked.status < 500 and {"api/v1/auth/introspect", "api/v1/auth/sso/exchange"} <= routes
+    assert [secret for secret in secrets if secret in log] == []
 
 
 @pytest.mark.django_db(transaction=True)
