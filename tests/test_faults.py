@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults import counters, postgres, sign_ins, workers
+from tests.faults import counters, postgres, proxied, sign_ins, workers
 from tests.faults.stage import Stage, stage
 
 
@@ -46,6 +46,10 @@ def test_killed_processes_leave_nothing_half_written(found: Stage):
 
 def test_of_a_crowd_that_signs_in_everybody_gets_the_right_answer(found: Stage):
     assert sign_ins.crowded(found, 625).broken == []
+
+
+def test_slow_clients_before_nginx_delay_nobody_else(found: Stage):
+    assert proxied.slow_clients(found, 3).broken == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")

@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 
-from tests.faults import clocks, counters, postgres, sign_ins, workers
+from tests.faults import clocks, counters, postgres, proxied, sign_ins, workers
 from tests.faults.stage import Finding, Stage, stage
 
 SECONDS = 5.0  # of load before and after a fault
@@ -17,6 +17,7 @@ FAULTS: list[Callable[[Stage], Finding]] = [
     lambda found: counters.hanging(found, SECONDS),
     workers.killed_in_a_refresh,
     lambda found: workers.killed_under_load(found, 4),
+    lambda found: proxied.slow_clients(found, 4 * SECONDS),
     lambda found: sign_ins.crowded(found, 10_000),
 ]
 
