@@ -55,7 +55,7 @@ bench-growth: $(VENV)/.run-requirements ## measure whether large tables cost any
 profile: $(VENV)/.run-requirements ## show where the CPU time of each kind of request goes: a minute
 	@exec $(PY) -m bench.profiling $(ARGS)
 
-faults: $(VENV)/.dev-requirements ## stop, freeze and kill Postgres, Valkey and the service under load, and say in a table what held: three minutes
+faults: $(VENV)/.dev-requirements ## stop, freeze and kill Postgres, Valkey and the service under load, and say in a table what held: six minutes, longer on a busy machine
 	@exec $(PY) -m tests.faults
 
 vendor: ## copy the third-party files that the dashboard serves, with their licences, from their npm packages
