@@ -28,6 +28,10 @@ CHECKS = [
     "content_type_conformance",
     "response_headers_conformance",
     "response_schema_conformance",
+    "allow_header_conformance",
+    "use_after_free",
+    "ensure_resource_availability",
+    "object_level_authorization",
 ]
 UNDESCRIBED = {"/api/v1/openapi.json", "/api/v1/docs"}
 # Trying these would leave nothing to try the others with.
