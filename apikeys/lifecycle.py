@@ -20,10 +20,10 @@ from accounts.usage import count_uses, forget_who_used
 from apikeys import keys
 from apikeys.models import ApiKey, ApiKeyQuerySet
 from spatialflow.api import read_id
+from spatialflow.edited import is_same, left_as_seen, refuse_edited
 from spatialflow.errors import ApiError, Conflict, NotFound
 
 MAX_GRACE_DAYS = 90
-API_NAMES = {"scopes": "permissions", "is_read_only": "read_only", "hourly_limit": "rate_limit_per_hour"}
 FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -40,13 +40,6 @@ class KeyMadeAlready(Conflict):
 class KeyChanged(Conflict):
     default_detail = "This API key got a new secret since you looked at it. Look at the list before you try again."
     default_code = "api_key_changed"
-
-
-class KeyEdited(Conflict):
-    """`details` say next to which field, as the API names it, and what it holds now."""
-
-    default_detail = "Somebody changed the same of this API key since you looked at it. Nothing has changed now."
-    default_code = "api_key_edited"
 
 
 class KeyWidened(ApiError):
@@ -175,7 +168,7 @@ def update_key(
     is on its way out.
 
     Of what the caller has `seen`, what they left as it was is no change, and what somebody else has changed since is
-    not written over: `KeyEdited`. Without `may_widen` a key can only lose rights: `KeyWidened`.
+    not written over: `EditedMeanwhile`. Without `may_widen` a key can only lose rights: `KeyWidened`.
     """
     caller = lock_caller(request, API_KEYS_WRITE)
     locked = _lock(key)
@@ -191,29 +184,10 @@ def update_key(
 
 
 def _meant(locked: ApiKey, seen: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return the changes that their author meant and that differ from what is. Raises `KeyEdited`."""
-    meant = {name: value for name, value in changes.items() if name not in seen or not _same(value, seen[name])}
-    changed = {name: value for name, value in meant.items() if not _same(value, getattr(locked, name))}
-    edited = [name for name in changed if name in seen and not _same(seen[name], getattr(locked, name))]
-    if edited:
-        texts = {API_NAMES.get(name, name): _now(getattr(locked, name)) for name in edited}
-        said = {
-            name: [f"This is {text} since somebody changed it. Save again to replace that."]
-            for name, text in texts.items()
-        }
-        raise KeyEdited(extra={"details": said})
-    return changed
-
-
-def _same(one: Any, other: Any) -> bool:
-    return set(one) == set(other) if isinstance(one, list) and isinstance(other, list) else bool(one == other)
-
-
-def _now(value: Any) -> str:
-    """Return how a value is said to a person."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return ", ".join(value) or "nothing" if isinstance(value, list) else f"“{value}”" if value else "empty"
+    """Return the changes that their author meant and that differ from what is. Raises `EditedMeanwhile`."""
+    meant = {name: changes[name] for name in changes.keys() - left_as_seen(seen, changes)}
+    refuse_edited(seen, meant, lambda name: getattr(locked, name))
+    return {name: value for name, value in meant.items() if not is_same(value, getattr(locked, name))}
 
 
 def _save(key: ApiKey, **changes: Any) -> None:

@@ -8,18 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from dashboard.fence_forms import CIRCLE, PARTS, values_of
+from dashboard.seen import read_seen
 from geofences.models import Geofence
-from spatialflow.errors import Conflict
+from spatialflow.edited import EditedMeanwhile, left_as_seen, refuse_edited
 
 SHAPE = ("shape", "geometry", *CIRCLE)
 LONGEST_SHOWN = 100
-
-
-class FenceEdited(Conflict):
-    """`details` say next to which field."""
-
-    default_detail = "Somebody changed the same of this fence since this page was opened. Nothing has changed now."
-    default_code = "geofence_edited"
 
 
 def seen_of(fence: Geofence) -> str:
@@ -28,21 +22,23 @@ def seen_of(fence: Geofence) -> str:
 
 
 def changed_parts(form: Mapping[str, Any], fence: Geofence) -> tuple[str, ...]:
-    """Return the parts of the form that its person changed. Raises `FenceEdited` where somebody else has changed one of
-    them to something else since. A form that does not say what was seen changes what it holds.
+    """Return the parts of the form that its person changed. Raises `EditedMeanwhile` where somebody else has changed
+    one of them to something else since, `NothingSeen` where the form does not say what it showed.
     """
-    seen, given, now = _read_seen(form), _digests(form), _digests(values_of(fence))
-    changed = tuple(part for part in PARTS if given[part] not in (seen.get(part), now[part]))
-    edited = [part for part in changed if part in seen and seen[part] != now[part]]
-    if edited:
-        raise FenceEdited(extra={"details": {_field_of(part, form): [_told(part, fence)] for part in edited}})
-    return changed
+    seen, given, now = read_seen(form, PARTS), _digests(form), _digests(values_of(fence))
+    changed = {part: given[part] for part in PARTS if part not in left_as_seen(seen, given)}
+    try:
+        refuse_edited(seen, changed, now.__getitem__)
+    except EditedMeanwhile as refusal:
+        details = {_field_of(part, form): [_told(part, fence)] for part in refusal.extra["details"]}
+        raise EditedMeanwhile(extra={"details": details}) from None
+    return tuple(part for part in changed if given[part] != now[part])
 
 
 def merged(form: Mapping[str, Any], fence: Geofence) -> dict[str, Any]:
     """Return what a form shows again: what its person changed, and the rest as it is now."""
-    seen, given = _read_seen(form), _digests(form)
-    kept = {name for part in PARTS if given[part] != seen.get(part) for name in _fields_of(part)}
+    left = left_as_seen(read_seen(form, PARTS), _digests(form))
+    kept = {name for part in PARTS if part not in left for name in _fields_of(part)}
     return {**values_of(fence), **{name: form.get(name, "") for name in kept}}
 
 
@@ -57,14 +53,6 @@ def _digests(values: Mapping[str, Any]) -> dict[str, str]:
     parts["geometry"] = [values.get("shape", "geojson"), *(values.get(name, "") for name in used)]
     texts = {part: "\0".join(held).replace("\r", "").replace("\n", "").strip() for part, held in parts.items()}
     return {part: hashlib.sha256(text.encode()).hexdigest() for part, text in texts.items()}
-
-
-def _read_seen(form: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        seen = json.loads(form.get("seen", ""))
-    except (ValueError, RecursionError):
-        return {}
-    return {part: seen[part] for part in PARTS if part in seen} if isinstance(seen, dict) else {}
 
 
 def _field_of(part: str, form: Mapping[str, Any]) -> str:

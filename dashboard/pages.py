@@ -27,6 +27,7 @@ from dashboard import session
 from dashboard.drawn_in import DrawnElsewhere, both_workspaces, require_drawn_here
 from dashboard.navigation import navigation
 from dashboard.wording import sentence_of
+from spatialflow.edited import NothingSeen
 from spatialflow.errors import validation_response
 from sso.destinations import PATH
 
@@ -54,7 +55,8 @@ class Page(View):
     whose form does the same in every workspace `acts_anywhere`. `way_back` is where whoever is refused can go on.
 
     Answers: 302 to the sign-in for nobody, 403 with the reason without the scope, 429 beyond the plan's limit, 302 to
-    /confirm and back where whoever is there has not proven lately who they are, 409 for a form of another workspace.
+    /confirm and back where whoever is there has not proven lately who they are, 409 for a form of another workspace or
+    one that does not say what it showed.
     """
 
     is_public: ClassVar[bool] = False
@@ -83,6 +85,8 @@ class Page(View):
             return to_confirmation(request)
         except DrawnElsewhere:
             return self.kept_private(drawn_elsewhere(request))
+        except NothingSeen as refusal:
+            return self.kept_private(refused(request, refusal, way_back=(request.path, "Open the page again")))
         except InvalidToken as refusal:  # the sign-in ended at this very moment
             return self.kept_private(refused(request, refusal)) if self.is_public else to_sign_in(request)
         except APIException as refusal:
@@ -128,7 +132,7 @@ class FormPage(Page):
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             return self.submit(request, **kwargs)
-        except (session.NotFresh, InvalidToken):
+        except (session.NotFresh, InvalidToken, NothingSeen):
             raise  # answered by another page, not in the form
         except APIException as refusal:
             if isinstance(refusal, self.outside):

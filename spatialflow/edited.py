@@ -1,5 +1,5 @@
 """What somebody sends who looked at something before: that is no change of what they left as it was, and writes over
-nothing that somebody else has changed since.
+nothing that somebody else has changed since. The one rule for every form that shows a state; it says so itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,9 +18,21 @@ class EditedMeanwhile(Conflict):
     default_code = "edited_meanwhile"
 
 
+class NothingSeen(Conflict):
+    default_detail = (
+        "This form does not say what it showed when it was opened. Open the page again. Nothing has changed."
+    )
+    default_code = "nothing_seen"
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Return whether two values mean the same: browsers write line breaks their own way, and a list has no order."""
+    return bool(_plain(one) == _plain(other))
+
+
 def left_as_seen(seen: Mapping[str, Any], given: Mapping[str, Any]) -> set[str]:
     """Return the names of what is given as it was seen."""
-    return {name for name, value in given.items() if name in seen and _plain(seen[name]) == _plain(value)}
+    return {name for name, value in given.items() if name in seen and is_same(seen[name], value)}
 
 
 def refuse_edited(seen: Mapping[str, Any], changes: Mapping[str, Any], now: Callable[[str], Any]) -> None:
@@ -30,26 +42,31 @@ def refuse_edited(seen: Mapping[str, Any], changes: Mapping[str, Any], now: Call
     edited = {
         name: now(name)
         for name in changes.keys() & seen.keys()
-        if _plain(now(name)) not in (_plain(seen[name]), _plain(changes[name]))
+        if not is_same(now(name), seen[name]) and not is_same(now(name), changes[name])
     }
     if edited:
         raise EditedMeanwhile(extra={"details": {name: [_told(edited[name])] for name in sorted(edited)}})
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as it is compared: browsers write line breaks their own way."""
+    if isinstance(value, list):
+        return sorted({repr(item) for item in value})
     return value.replace("\r\n", "\n").strip() if isinstance(value, str) else value
 
 
 def _told(value: Any) -> str:
     if isinstance(value, bool):
         text = "on" if value else "off"
+    elif isinstance(value, int):
+        text = str(value)
     elif isinstance(value, timedelta):
         text = f"{int(value.total_seconds())} seconds"
     elif isinstance(value, str) and len(value) <= LONGEST_SHOWN:
         text = f"“{value}”" if value else "empty"
     elif value is None:
         text = "not set"
+    elif isinstance(value, list) and all(len(item) <= LONGEST_SHOWN for item in value):
+        text = ", ".join(value) or "nothing"
     else:
         return "Somebody changed this since you looked at it. Save again to replace what is there now."
     return f"This is {text} since somebody changed it. Save again to replace that."

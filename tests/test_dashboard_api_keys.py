@@ -206,9 +206,9 @@ def test_widening_wants_a_fresh_proof(stale: Client, page: Client, alice: Actor,
     body = {name: value for name, value in body.items() if value is not None}
     before = ApiKey.objects.values().get()
 
-    assert stale.post(f"{PLACE}/{key.id}/edit", body)["Location"].startswith("/confirm?next=")
+    assert fill_in(stale, f"{PLACE}/{key.id}/edit", body)["Location"].startswith("/confirm?next=")
     assert ApiKey.objects.values().get() == before
-    assert page.post(f"{PLACE}/{key.id}/edit", body)["Location"] == f"{PLACE}/{key.id}"
+    assert fill_in(page, f"{PLACE}/{key.id}/edit", body)["Location"] == f"{PLACE}/{key.id}"
     assert ApiKey.objects.values().get() != before
 
 
@@ -220,7 +220,7 @@ def test_narrowing_and_naming_do_not(stale: Client, alice: Actor, changes: dict)
     key, _ = alice.make_key(BOTH, hourly_limit=500)
     before = ApiKey.objects.values().get()
 
-    answer = stale.post(f"{PLACE}/{key.id}/edit", body_of(key, rate_limit_per_hour="500") | changes)
+    answer = fill_in(stale, f"{PLACE}/{key.id}/edit", body_of(key, rate_limit_per_hour="500") | changes)
 
     assert answer["Location"] == f"{PLACE}/{key.id}"
     assert ApiKey.objects.values().get() != before
@@ -255,7 +255,7 @@ def test_a_rotation_gives_a_successor_and_shows_who_still_uses_the_old_key(page:
         assert "<script>agent" not in text
     assert page.post(f"{PLACE}/{old.id}/rotate", {"grace_period_days": "3"}).status_code == 409
     assert page.post(f"{PLACE}/{old.id}/rotate", {"grace_period_days": "91"}).status_code == 422
-    edited = page.post(f"{PLACE}/{old.id}/edit", {"name": "Old import", "description": ""})
+    edited = fill_in(page, f"{PLACE}/{old.id}/edit", {"name": "Old import", "description": ""})
     assert edited.status_code == 302 and ApiKey.objects.get(id=old.id).name == "Old import"
 
 
@@ -289,13 +289,13 @@ def test_a_smaller_set_is_offered_and_taken(stale: Client, alice: Actor):
     text = stale.get(f"{PLACE}/{key.id}").content.decode()
     asked = stale.get(f"{PLACE}/{key.id}/narrow").content.decode()
     sent = re.findall(r'name="permissions" value="([\w:]+)"', asked)
-    answer = stale.post(f"{PLACE}/{key.id}/narrow", {"permissions": sent})
+    answer = fill_in(stale, f"{PLACE}/{key.id}/narrow", {"permissions": sent})
 
     assert "You could remove:" in text and "3 days ago" in text and "not since" in text
     assert answer["Location"] == f"{PLACE}/{key.id}"
     assert ApiKey.objects.get().scopes == ["geofences:read", "devices:read"]
     assert "You could remove:" not in stale.get(f"{PLACE}/{key.id}").content.decode()
-    wider = stale.post(f"{PLACE}/{key.id}/narrow", {"permissions": BOTH})
+    wider = fill_in(stale, f"{PLACE}/{key.id}/narrow", {"permissions": BOTH})
     assert wider["Location"].startswith("/confirm?") and ApiKey.objects.get().scopes == sent
 
 

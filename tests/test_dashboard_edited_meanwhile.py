@@ -1,6 +1,8 @@
 """A key that changed, or was used, while a page about it stood open."""
 
+import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -107,17 +109,32 @@ def test_widening_is_judged_by_what_the_key_is_now(page: Client, key: ApiKey):
     age_session(page, FRESH_FOR + 1)
 
     # Against what was seen this takes a right away; against what is, it gives one.
-    body = {**old_tab, "permissions": ["geofences:write"], "seen": "{}"}
+    seen = {**json.loads(old_tab["seen"]), "scopes": ["geofences:read"]}
+    body = {**old_tab, "permissions": ["geofences:write"], "seen": json.dumps(seen)}
     answer = page.post(f"{PLACE}/{key.id}/edit", body)
 
     assert answer["Location"].startswith("/confirm?") and ApiKey.objects.get().scopes == ["geofences:read"]
 
 
-@pytest.mark.parametrize("seen", ["", "[1]", "{", '{"scopes": 5, "nothing": 1}'])
-def test_a_form_that_does_not_say_what_was_seen_changes_what_it_holds(page: Client, key: ApiKey, seen: str):
-    answer = page.post(f"{PLACE}/{key.id}/edit", {**drawn(page, key), "name": "Told", "seen": seen})
+@pytest.mark.parametrize("seen", ["", "[1]", "{", "{}", '{"scopes": 5, "nothing": 1}'])
+def test_a_form_that_does_not_say_what_was_seen_changes_nothing(page: Client, key: ApiKey, seen: str):
+    path, form = f"{PLACE}/{key.id}/edit", {**drawn(page, key), "name": "Told"}
+    before = ApiKey.objects.values().get()
 
-    assert answer.status_code == 302 and ApiKey.objects.get().name == "Told"
+    refused = page.post(path, {**form, "seen": seen})
+
+    assert refused.status_code == 409 and f'href="{path}">Open the page again' in refused.content.decode()
+    assert ApiKey.objects.values().get() == before
+    assert page.post(path, form).status_code == 302 and ApiKey.objects.get().name == "Told"
+
+
+@pytest.mark.parametrize("shown", [[], {"a": 1}, [["geofences:read"]], 5, None])
+def test_a_form_that_says_it_showed_something_else_gives_no_right(page: Client, key: ApiKey, shown: Any):
+    form = {**drawn(page, key), "permissions": ["devices:read"]}
+    lied = json.dumps({**json.loads(form["seen"]), "scopes": shown})
+
+    assert page.post(f"{PLACE}/{key.id}/edit", {**form, "seen": lied}).status_code == 409
+    assert ApiKey.objects.get().scopes == BOTH
 
 
 def refuse(key: ApiKey, requests: int = 0) -> None:

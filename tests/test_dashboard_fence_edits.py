@@ -117,13 +117,18 @@ def test_what_else_is_wrong_keeps_what_was_seen(page: Client, fence: Geofence):
     assert Geofence.objects.get().geometry == ELSEWHERE
 
 
-@pytest.mark.parametrize("seen", ["", "[1]", "{", '{"name": 5, "nothing": 1}', "[" * 5000])
-def test_a_form_that_does_not_say_what_was_seen_changes_what_it_holds(page: Client, fence: Geofence, seen: str):
-    expected = 409 if "name" in seen else 302  # what it says of the name was never shown
+@pytest.mark.parametrize("typed", [{"name": "Told"}, {"name": ""}])
+@pytest.mark.parametrize("seen", [None, "", "[1]", "{", '{"name": 5, "nothing": 1}', "[" * 5000])
+def test_a_form_that_does_not_say_what_was_seen_changes_nothing(page: Client, fence: Geofence, seen: str, typed: dict):
+    form, before = drawn(page, fence) | typed, Geofence.objects.values().get()
+    crooked = {name: value for name, value in {**form, "seen": seen}.items() if value is not None}
 
-    answer = save(page, fence, {**drawn(page, fence), "name": "Told", "seen": seen})
+    refused = save(page, fence, crooked)
 
-    assert answer.status_code == expected
+    text = refused.content.decode()
+    assert refused.status_code == 409 and "This form does not say what it showed" in text
+    assert f'href="{PLACE}/{fence.id}/edit">Open the page again' in text and Geofence.objects.values().get() == before
+    assert save(page, fence, form).status_code == (302 if typed["name"] else 422)
 
 
 def test_tags_are_shown_as_they_are_read(page: Client, fence: Geofence):
@@ -164,6 +169,21 @@ def test_a_deleted_fence_is_not_said_to_be_archived(page: Client, fence: Geofenc
     assert Geofence.objects.values().get() == before
     Geofence.objects.update(is_active=True)
     assert page.post(f"{PLACE}/{fence.id}/{act}").status_code == 302
+
+
+def test_an_old_page_writes_nothing_to_a_deleted_fence(page: Client, fence: Geofence):
+    old_page = {**drawn(page, fence), "name": "Renamed"}
+    page.post(f"{PLACE}/{fence.id}/delete")
+    before = Geofence.objects.values().get()
+
+    refused = [save(page, fence, old_page), page.get(f"{PLACE}/{fence.id}/edit")]
+
+    for answer in refused:
+        text = answer.content.decode()
+        assert answer.status_code == 409 and "This fence is deleted" in text and f'href="{PLACE}"' in text
+    assert Geofence.objects.values().get() == before
+    page.post(f"{PLACE}/{fence.id}/restore")
+    assert save(page, fence, old_page).status_code == 302 and Geofence.objects.get().name == "Renamed"
 
 
 @pytest.mark.parametrize("archived", [True, False])

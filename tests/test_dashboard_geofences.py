@@ -12,7 +12,7 @@ from geofences.models import Geofence
 from tests.support.cast import Actor
 from tests.support.dashboard_pages import HOST, assert_well_made
 from tests.support.fences import CIRCLE, POLYGON, store_fence
-from tests.support.pages import signed_in
+from tests.support.pages import hidden_fields, signed_in
 from tests.support.urls import EXAMPLE_ID
 
 PLACE = "/geofences"
@@ -50,7 +50,8 @@ def errors_of(answer: HttpResponse) -> dict[str, str]:
 
 def body_of(fence: Geofence, page: Client, **changes: Any) -> dict[str, Any]:
     """Return what the form that changes a fence sends when nothing but these is changed."""
-    return {**page.get(f"{PLACE}/{fence.id}/edit").context["form"].values, **changes}
+    shown = page.get(f"{PLACE}/{fence.id}/edit")
+    return {**shown.context["form"].values, **hidden_fields(shown), **changes}
 
 
 def test_who_has_none_is_told_what_to_do(page: Client, carol: Actor):

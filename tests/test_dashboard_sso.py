@@ -89,7 +89,7 @@ def test_by_hand_does_the_same(owner: Client):
     assert (serving().entity_id, serving().is_enabled) == (ENTITY, False)
 
     wrong = {**form, **shown(), "sso_url": "javascript:alert(1)", "certificate": "x"}
-    answer = owner.post(f"{PLACE}/connection/by-hand", wrong)
+    answer = fill_in(owner, f"{PLACE}/connection/by-hand", wrong)
 
     page = text_of(answer, 422)
     assert 'id="id_sso_url-errors"' in page and 'id="id_certificate-errors"' in page and ENTITY in page
@@ -212,17 +212,17 @@ def test_settings_are_read_as_the_api_reads_them(owner: Client, alice: Actor):
     connected(alice)
     form = {"preset": "okta", "default_role": "field_worker", "map_email": "mail", "creates_members": "true"} | shown()
 
-    assert owner.post(f"{PLACE}/connection/settings", form)["Location"] == PLACE
+    assert fill_in(owner, f"{PLACE}/connection/settings", form)["Location"] == PLACE
 
     changed = serving()
     assert (changed.attribute_mapping, changed.default_role) == ({"email": "mail"}, "field_worker")
     assert changed.creates_members and not changed.requires_encryption and changed.tested_at is None
     assert changed.metadata_url == ""
 
-    owner.post(f"{PLACE}/connection/settings", {**form, "preset": "entra"})
+    fill_in(owner, f"{PLACE}/connection/settings", {**form, "preset": "entra"})
     assert serving().attribute_mapping == PRESETS["entra"].attribute_mapping
     page = text_of(
-        owner.post(f"{PLACE}/connection/settings", {**form, "default_role": "owner", "map_name": "\x01"}), 422
+        fill_in(owner, f"{PLACE}/connection/settings", {**form, "default_role": "owner", "map_name": "\x01"}), 422
     )
     assert 'id="id_default_role-errors"' in page and 'id="id_map_email-errors"' in page
     assert serving().default_role == "field_worker"

@@ -129,9 +129,28 @@ def test_what_the_workspace_is_called_stays_too(page: Client, alice: Actor):
     assert refused.status_code == 409 and "This is “Theirs” since somebody changed it." in refused.content.decode()
 
 
-@pytest.mark.parametrize("seen", ["", "[]", "nonsense", "{}", '{"default_role": [1]}', "[" * 9999])
-def test_a_form_that_does_not_say_what_was_seen_is_read_all_the_same(page: Client, seen: str):
-    answer = page.post(SETTINGS, {**drawn(page.get(SETTINGS)), "slo_url": "https://login.okta.example/x", "seen": seen})
+TYPED = {
+    SETTINGS: {"slo_url": "https://login.okta.example/x"},
+    BY_HAND: {"sso_url": "https://login.okta.example/y"},
+    GENERAL: {"name": "Told"},
+    SECURITY: {"access_token_lifetime_seconds": "300"},
+    "/settings/sso/require": {"api_keys": "refused"},
+}
 
-    assert answer.status_code in (302, 409)
-    assert (serving().slo_url != "") == (answer.status_code == 302)
+
+def states() -> list[Any]:
+    return [*IdentityProvider.objects.order_by("id").values(), Workspace.objects.values().get()]
+
+
+@pytest.mark.parametrize("path", TYPED)
+@pytest.mark.parametrize("seen", ["", "[]", "nonsense", "{}", '{"default_role": [1]}', "[" * 9999])
+def test_a_form_that_does_not_say_what_was_seen_changes_nothing(page: Client, alice: Actor, path: str, seen: str):
+    alice.user.email = "alice@elsewhere.test"  # so that her own sign-in goes on
+    alice.user.save()
+    form, before = {**drawn(page.get(path)), **TYPED[path]}, states()
+
+    refused = page.post(path, {**form, "seen": seen})
+
+    assert refused.status_code == 409 and f'href="{path}">Open the page again' in refused.content.decode()
+    assert states() == before
+    assert page.post(path, form).status_code == 302 and states() != before

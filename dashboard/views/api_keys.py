@@ -33,7 +33,8 @@ from dashboard.key_forms import (
 )
 from dashboard.once import new_once, read_once
 from dashboard.pages import Form, FormPage, Page, validated
-from dashboard.seen import read_seen, seen_field
+from dashboard.seen import at_fields, read_seen, seen_field
+from spatialflow.edited import EditedMeanwhile
 
 PLACE = "/settings/api-keys"
 USAGE_DAYS = 30
@@ -212,5 +213,7 @@ def change(
         lifecycle.update_key(request, key, seen, session.is_fresh(request), **changes)
     except lifecycle.KeyWidened as refusal:
         raise session.NotFresh() from refusal
+    except EditedMeanwhile as refusal:
+        raise at_fields(refusal, FIELDS) from None
     messages.success(request, done)
     return redirect(f"{PLACE}/{key.id}")

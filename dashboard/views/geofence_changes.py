@@ -8,11 +8,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from rest_framework.exceptions import ValidationError
 
-from dashboard.fence_edits import FenceEdited, changed_parts, merged, seen_of
+from dashboard.fence_edits import changed_parts, merged, seen_of
 from dashboard.fence_forms import NEW_FENCE, SHAPES, read_fence, values_of
-from dashboard.pages import Form, FormPage, validated
-from dashboard.views.geofences import PLACE, WRITE, groups_and_tags, on_a_map, state_of
-from geofences.browsing import BrowseSerializer, browse, get_fence
+from dashboard.pages import Form, FormPage
+from dashboard.views.geofences import PLACE, WRITE, groups_and_tags, newest_fences, on_a_map, state_of
+from geofences.browsing import get_fence
 from geofences.models import Geofence
 from geofences.serializers import CreateGeofenceSerializer, UpdateGeofenceSerializer
 from geofences.writes import (
@@ -24,6 +24,7 @@ from geofences.writes import (
     update_geofence,
 )
 from spatialflow.api import read_id
+from spatialflow.edited import EditedMeanwhile
 from spatialflow.errors import Conflict
 
 REPEATED = "A fence with this name and shape is here already. Change one of them, or tick this to have both."
@@ -40,10 +41,8 @@ class NewGeofencePage(FormPage):
         return super().show(request, form or Form(NEW_FENCE), status, **kwargs)
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
-        newest = browse(
-            request.auth.workspace_id, validated(BrowseSerializer, {})
-        ).fences  # the map begins where they are
-        return {**on_a_map(request), **groups_and_tags(request), "shapes": SHAPES, "newest": newest}
+        around = {"shapes": SHAPES, "newest": newest_fences(request)}
+        return {**on_a_map(request), **groups_and_tags(request), **around}
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         fields = read_fence(CreateGeofenceSerializer, request.POST)
@@ -55,17 +54,25 @@ class NewGeofencePage(FormPage):
         return redirect(f"{PLACE}/{made}")
 
 
+class FenceDeleted(Conflict):
+    default_detail = "This fence is deleted: point tests leave it out, and so does the list. Restore it first."
+    default_code = "geofence_deleted"
+
+
 class EditGeofencePage(FormPage):
     """Change a fence's shape and what is said about it."""
 
     scopes = {"GET": WRITE, "POST": WRITE}
     template = "dashboard/geofences/edit.html"
     title = "Edit geofence"
+    outside = (FenceDeleted,)
+    way_back = (PLACE, "Go to the geofences")
 
     def show(self, request: HttpRequest, form: Form | None = None, status: int = 200, **kwargs: Any) -> HttpResponse:
         fence = find_fence(request, kwargs["geofence_id"])
+        refuse_deleted(fence)
         form, seen = form or Form(values_of(fence)), seen_of(fence)
-        if status == FenceEdited.status_code:  # what others changed is shown now; what was typed stays
+        if form.errors and status == EditedMeanwhile.status_code:  # what others changed is shown, what was typed stays
             form.values = merged(request.POST, fence)
         elif request.method == "POST":
             seen = request.POST.get("seen", "")
@@ -77,6 +84,7 @@ class EditGeofencePage(FormPage):
     @transaction.atomic
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         fence = lock_geofence(request.auth.workspace_id, read_id(kwargs["geofence_id"]))
+        refuse_deleted(fence)
         parts = changed_parts(request.POST, fence)
         fields = read_fence(UpdateGeofenceSerializer, request.POST, fence, parts)
         update_geofence(request.auth.workspace_id, fence.id, fields)
@@ -88,9 +96,10 @@ def find_fence(request: HttpRequest, geofence_id: str) -> Geofence:
     return get_fence(request.auth.workspace_id, read_id(geofence_id))
 
 
-class FenceDeleted(Conflict):
-    default_detail = "This fence is deleted: point tests leave it out, and so does the list. Restore it first."
-    default_code = "geofence_deleted"
+def refuse_deleted(fence: Geofence) -> None:
+    """Raise `FenceDeleted` where a change would change nothing that anybody sees."""
+    if state_of(fence) == "deleted":
+        raise FenceDeleted()
 
 
 class DecisionPage(FormPage):
@@ -109,12 +118,6 @@ class DecisionPage(FormPage):
     def decide(self, fence: Geofence) -> str:
         """Carry it out and return what the next page says."""
         raise NotImplementedError
-
-
-def refuse_deleted(fence: Geofence) -> None:
-    """Raise `FenceDeleted` where archiving or its opposite would change nothing that anybody sees."""
-    if state_of(fence) == "deleted":
-        raise FenceDeleted()
 
 
 class ArchivePage(DecisionPage):
