@@ -79,44 +79,6 @@ def test_a_point_with_a_radius_becomes_a_circle(alice: Actor) -> None:
     assert circles["given"]["radius_meters"] == 75
 
 
-def test_kml_placemarks_become_fences(alice: Actor) -> None:
-    ring = (
-        "<LinearRing><coordinates>\n 8.5,47.3,408 8.6,47.3,408\n8.6,47.4,409 8.5,47.3,408 </coordinates></LinearRing>"
-    )
-    hole = "<LinearRing><coordinates>1,1 2,1 2,2 1,1</coordinates></LinearRing>"
-    big = "<LinearRing><coordinates>0,0 10,0 10,10 0,10 0,0</coordinates></LinearRing>"
-    polygon = f"<Polygon><tessellate>1</tessellate><outerBoundaryIs>{ring}</outerBoundaryIs></Polygon>"
-    holed = f"<Polygon><outerBoundaryIs>{big}</outerBoundaryIs><innerBoundaryIs>{hole}</innerBoundaryIs></Polygon>"
-    data = '<ExtendedData><Data name="zone"><value>7</value></Data></ExtendedData>'
-
-    answer = send(
-        alice.client,
-        kml(
-            f"<name>Multi</name><MultiGeometry>{polygon}{holed}</MultiGeometry>",
-            f"<name>Single &amp; plain</name><description><![CDATA[<b>Gate</b>]]></description>{data}{polygon}",
-            "<name>Spot</name><Point><coordinates>8.5,47.3</coordinates></Point>",
-        ),
-        KML,
-        radius_meters=30,
-    )
-
-    assert counts(answer) == (3, 3, 0, 0), answer.content
-    spot, single, multi = alice.client.get(URL).json()["geofences"]
-    assert multi["geometry"] == MULTI_POLYGON | {
-        "coordinates": [
-            [[[8.5, 47.3, 408], [8.6, 47.3, 408], [8.6, 47.4, 409], [8.5, 47.3, 408]]],
-            MULTI_POLYGON["coordinates"][1],
-        ]
-    }
-    assert (single["name"], single["description"], single["metadata"]) == (
-        "Single & plain",
-        "<b>Gate</b>",
-        {"zone": "7"},
-    )
-    assert single["geometry_type"] == "Polygon"
-    assert spot["geometry"] == {"type": "Circle", "center": [8.5, 47.3], "radius_meters": 30}
-
-
 def track(name: str, *segments: list[list[float]]) -> str:
     def points(ring: list[list[float]]) -> str:
         return "".join(f'<trkpt lat="{lat}" lon="{lon}"><time>2026-01-01T00:00:00Z</time></trkpt>' for lon, lat in ring)
@@ -190,6 +152,9 @@ BOWTIE = {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0
         (feature(archived="yes"), "archived: Must be true or false."),
         (feature(note="a\0b"), "the feature holds a NUL character, which cannot be stored."),
         (RawJson("[" * 60 + "]" * 60), 'a feature is an object with the type "Feature".'),
+        (RawJson("[" * 64 + "]" * 64), 'a feature is an object with the type "Feature".'),
+        (RawJson("[" * 65 + "]" * 65), "the feature is nested deeper than 64 levels."),
+        (RawJson("[" * 3000 + "]" * 3000), "the feature is nested deeper than 64 levels."),
         (RawJson('{"a": NaN}'), None),
         (RawJson('{"a": 1e999}'), INFINITE),
         (RawJson('{"a": 1' + "0" * 5_000 + "}"), INFINITE),
@@ -252,7 +217,7 @@ def test_the_refusal_of_a_whole_file_says_what_is_first_wrong(alice: Actor) -> N
         (b'{"name": "\xff", "features": []}', GEOJSON, 400, "malformed_file", "in UTF-8"),
         (b"[" * 100_000, GEOJSON, 400, "malformed_file", "must be one object"),
         (b'{"a":' * 100_000, GEOJSON, 400, "malformed_file", "deeper than 64"),
-        (b'{"features": [' + b"[" * 3000 + b"]" * 3000 + b"]}", GEOJSON, 400, "malformed_file", "deeper than 64"),
+        (collection(RawJson("[" * 2_000_000)), GEOJSON, 422, "feature_too_large", "larger than 1 MiB"),
         (json.dumps(feature()).encode(), GEOJSON, 400, "malformed_file", 'the type "Feature"; it must be'),
         (json.dumps(POLYGON).encode(), GEOJSON, 400, "malformed_file", 'the type "Polygon"; it must be'),
         (b'{"type": "Topology", "features": []}', GEOJSON, 400, "malformed_file", 'the type "Topology"; it must be'),
@@ -270,12 +235,11 @@ def test_the_refusal_of_a_whole_file_says_what_is_first_wrong(alice: Actor) -> N
         (b'<!DOCTYPE kml [<!ENTITY a "Yard">]>' + kml("<name>&a;</name>"), KML, 400, "malformed_file", "DOCTYPE"),
         (b'<!DOCTYPE kml SYSTEM "file:///etc/passwd"><kml/>', KML, 400, "malformed_file", "DOCTYPE"),
         (kml("<name>&a;</name>"), KML, 400, "malformed_file", "not valid XML"),
-        (kml("<a/>" * 50_001), KML, 422, "feature_too_large", "index 0"),
+        (kml("<a/>" * 50_001), KML, 422, "feature_too_large", "0 has more than 50,000 elements"),
         (kml("<name>Yard</name>"), KML, 422, "import_refused", "no geometry"),
         (kml("<name>Yard</name><LineString/>"), KML, 422, "import_refused", "a LineString"),
         (kml("<name>Y</name>" + NO_NUMBER), KML, 422, "import_refused", '"nan" is not a number'),
-        (kml("<name>Y</name><Point/>"), KML, 422, "import_refused", "radius_meters"),
-        (kml("<name>Y</name><Polygon/>"), KML, 422, "import_refused", "list of rings"),
+        (kml("<name>Y</name><Point><coordinates>8,47</coordinates></Point>"), KML, 422, "import_refused", "radius_m"),
         (kml(f"<name>Y</name>{CHANGED}<Point/>"), KML, 422, "import_refused", "was changed"),
         (gpx("<trk><name>T</name></trk>"), GPX, 422, "import_refused", "at least one"),
         (gpx('<wpt lat="x" lon="1"><name>W</name></wpt>'), GPX, 422, "import_refused", '"x" is not a number'),
@@ -338,46 +302,6 @@ def test_what_stands_beside_the_features_is_left_alone(alice: Actor) -> None:
 
     assert counts(answer) == (1, 1, 0, 0), answer.content
     assert only_fence(alice)["name"] == '[{\\"'
-
-
-@pytest.mark.parametrize(
-    ("inner", "query", "name", "radius", "metadata"),
-    [
-        ('<Data name="radius_meters"><value>40</value></Data>', {}, "Spot", 40, {}),
-        ('<Data name="radius_meters"><value>40.5</value></Data>', {"radius_meters": 9}, "Spot", 40.5, {}),
-        (
-            '<SchemaData><SimpleData name="NAME_1">Zug</SimpleData></SchemaData>',
-            {"radius_meters": 9, "name_property": "NAME_1"},
-            "Zug",
-            9,
-            {"name": "Spot"},
-        ),
-        ('<Data name="tags"><value>a</value></Data>', {"radius_meters": 9}, "Spot", 9, {"tags": "a"}),
-    ],
-)
-def test_extended_data_of_kml_holds_names_and_radii(
-    alice: Actor, inner: str, query: dict[str, Any], name: str, radius: float, metadata: dict[str, str]
-) -> None:
-    point = "<Point><coordinates>8.5,47.3</coordinates></Point>"
-
-    answer = send(alice.client, kml(f"<name>Spot</name><ExtendedData>{inner}</ExtendedData>{point}"), KML, **query)
-
-    assert counts(answer) == (1, 1, 0, 0), answer.content
-    fence = only_fence(alice)
-    assert (fence["name"], fence["radius_meters"], fence["metadata"]) == (name, radius, metadata)
-
-
-@pytest.mark.parametrize(
-    ("radius", "words"), [("wide", '"wide" is not a number'), ("0", "above 0"), ("nan", "not a number")]
-)
-def test_a_radius_in_extended_data_that_is_none_is_refused(alice: Actor, radius: str, words: str) -> None:
-    data = f'<ExtendedData><Data name="radius_meters"><value>{radius}</value></Data></ExtendedData>'
-    body = kml(f"<name>Spot</name>{data}<Point><coordinates>8.5,47.3</coordinates></Point>")
-
-    refused = send(alice.client, body, KML, radius_meters=9)
-
-    assert refused.status_code == 422
-    assert words in refused.json()["errors"][0]["message"]
 
 
 def test_another_property_can_hold_the_name(alice: Actor) -> None:

@@ -19,7 +19,8 @@ from spatialflow.strict_json import read_strictly
 HEAD = b'{"type":"FeatureCollection","features":['
 TAIL = b"\n]}\n"
 ROOT, FEATURES = 1, 2  # how deep the outermost object lies, and the list in it
-MAX_DEPTH = 64
+MAX_DEPTH = 64  # of what lies outside of the features, and of each of them
+TOO_DEEP = f"the feature is nested deeper than {MAX_DEPTH} levels."
 # A whole text, or one of the signs that give JSON its structure; a lone quotation mark begins a text that goes on.
 TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[]\[{}:,"]', re.DOTALL)
 CLOSING = {b"{": b"}", b"[": b"]"}
@@ -35,7 +36,7 @@ def read(stream: BoundedStream) -> Iterator[Feature]:
             raise MalformedFile(f"The file is not valid JSON, near byte {stream.position}: {error}.") from None
         if item is not None:
             stream.feature_ends()
-            yield _feature(item)
+            yield Feature(problem=TOO_DEEP) if splitter.is_item_too_deep else _feature(item)
     _check_collection(bytes(splitter.outside), is_whole=not splitter.due)
 
 
@@ -70,12 +71,15 @@ class _NotJson(Exception):
 class _Splitter:
     """Takes the tokens of a file and gives the items of the member `features` of its outermost object, as bytes.
 
-    `outside` is the file without these items, `due` the brackets that have to be closed.
+    `outside` is the file without these items, `due` the brackets that have to be closed. They are bounded: an item by
+    its stream, which refuses one that does not end, and the rest by MAX_DEPTH and, between items, by the stream too.
     """
 
     def __init__(self) -> None:
         self.outside, self.item, self.due = bytearray(), bytearray(), bytearray()
         self.member = ""
+        self.item_depth = 0
+        self.is_item_too_deep = False
         self.expects_member = self.is_in_list = self.had_list = self.had_item = False
 
     def take(self, between: bytes, token: bytes) -> bytes | None:
@@ -98,6 +102,7 @@ class _Splitter:
     def _end_item(self, between: bytes, token: bytes) -> bytes | None:
         item = bytes(self.item + between).strip()
         self.item.clear()
+        self.is_item_too_deep, self.item_depth = self.item_depth > MAX_DEPTH, 0
         if token == b"]":
             self.is_in_list = False
             self.due.pop()
@@ -112,7 +117,9 @@ class _Splitter:
             raise MalformedFile("The file is not GeoJSON: it must be one object, a FeatureCollection.")
         self.is_in_list = self.is_in_list or (len(self.due) == ROOT and token == b"[" and self.member == "features")
         self.due += CLOSING[token]
-        if len(self.due) > MAX_DEPTH:
+        if self.is_in_list:
+            self.item_depth = max(self.item_depth, len(self.due) - FEATURES)
+        elif len(self.due) > MAX_DEPTH:
             raise MalformedFile(f"The file is nested deeper than {MAX_DEPTH} levels.")
         self.expects_member = len(self.due) == ROOT
 

@@ -52,9 +52,17 @@ def _read_geometry(placemark: Any) -> dict[str, Any]:
     found = [child for child in placemark if child.tag in GEOMETRIES]
     if not found:
         raise Unreadable("the placemark has no geometry.")
+    if len(found) > 1:
+        tags = ", ".join(sorted({child.tag for child in found}))
+        raise Unreadable(
+            f"the placemark has {len(found)} geometries ({tags}); put polygons into one MultiGeometry, and anything "
+            "else into a placemark of its own."
+        )
     if found[0].tag == "Point":
         positions = _read_positions(found[0])
-        return {"type": "Point", "coordinates": positions[0] if positions else []}
+        if len(positions) != 1:
+            raise Unreadable(f"a Point has one position; this one has {len(positions)}.")
+        return {"type": "Point", "coordinates": positions[0]}
     polygons = [_read_polygon(element) for element in _without_nesting(found[0])]
     if found[0].tag == "Polygon":
         return {"type": "Polygon", "coordinates": polygons[0]}
@@ -75,11 +83,21 @@ def _without_nesting(geometry: Any) -> Iterator[Any]:
 
 
 def _read_polygon(polygon: Any) -> list[Any]:
-    rings = [*polygon.iterfind("outerBoundaryIs/LinearRing"), *polygon.iterfind("innerBoundaryIs/LinearRing")]
-    return [_read_positions(ring) for ring in rings]
+    """Return the rings of a polygon, the outer one first. Raises Unreadable where a ring could be lost or taken for
+    another: a hole would be a fence, or a fence would have no hole.
+    """
+    outer = polygon.findall("outerBoundaryIs/LinearRing")
+    if len(outer) != 1 or len(polygon.findall("outerBoundaryIs")) != 1:
+        raise Unreadable(f"a Polygon has one outerBoundaryIs with one LinearRing; this one has {len(outer)}.")
+    if any(boundary.find("LinearRing") is None for boundary in polygon.iterfind("innerBoundaryIs")):
+        raise Unreadable("an innerBoundaryIs of the Polygon has no LinearRing.")
+    return [_read_positions(ring) for ring in [*outer, *polygon.iterfind("innerBoundaryIs/LinearRing")]]
 
 
 def _read_positions(element: Any) -> list[list[float]]:
+    texts = element.findall("coordinates")
+    if len(texts) > 1:
+        raise Unreadable(f"a {element.tag} has one element coordinates; this one has {len(texts)}.")
     words = (element.findtext("coordinates") or "").split()
     return [[read_number(number) for number in word.split(",")] for word in words]
 

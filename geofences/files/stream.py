@@ -63,7 +63,7 @@ class BoundedStream:
         if self.max_bytes is not None and self.position > self.max_bytes:
             raise FileTooLarge(f"The file is too large; send at most {self.max_bytes // 1024 // 1024} MiB.")
         if self.position - self.last_feature_at > MAX_FEATURE_BYTES + 2 * CHUNK:
-            self.refuse_feature()
+            self.refuse_feature(f", or what stands before it, is larger than {MAX_FEATURE_BYTES // 1024 // 1024} MiB")
         return piece
 
     def feature_ends(self) -> None:
@@ -71,9 +71,6 @@ class BoundedStream:
         self.features += 1
         self.last_feature_at = self.position
 
-    def refuse_feature(self) -> None:
-        """Raise FeatureTooLarge for the feature that is being read."""
-        raise FeatureTooLarge(
-            f"The feature with index {self.features}, or what stands before it, is larger than "
-            f"{MAX_FEATURE_BYTES // 1024 // 1024} MiB. Simplify or remove it."
-        )
+    def refuse_feature(self, why: str) -> None:
+        """Raise FeatureTooLarge for the feature that is being read. `why` says which limit it passes."""
+        raise FeatureTooLarge(f"The feature with index {self.features}{why}. Simplify or remove it.")

@@ -73,7 +73,7 @@ class _Collector:
             self.depth += 1
             self.elements += 1
             if self.elements > MAX_ELEMENTS:
-                self.stream.refuse_feature()
+                self.stream.refuse_feature(f" has more than {MAX_ELEMENTS:,} elements")
             self.builder.start(name, dict(attributes))
 
     def end(self, tag: str) -> None:
