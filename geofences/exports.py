@@ -47,7 +47,7 @@ def export_fences(
     yield written.tail
 
 
-def in_blocks(pieces: Generator[bytes, None, None]) -> Iterator[bytes]:
+def in_blocks(pieces: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
     """Yield the same bytes in blocks of some size: handing each to the network costs more than making a piece."""
     block = bytearray()
     with closing(pieces):

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from rest_framework.request import Request
@@ -13,7 +13,7 @@ from geofences.exports import export_fences, in_blocks
 from geofences.files.stream import BoundedStream, FileTooLarge, MalformedFile, Readable
 from geofences.imports import ImportOptions, Report, import_file
 from geofences.queries import GeofencePage
-from geofences.turns import export_turn, import_turn
+from geofences.turns import ExportTurn, import_turn
 from geofences.writes import tag_key
 from spatialflow.errors import ApiError
 
@@ -95,19 +95,34 @@ def _counts(report: Report, options: ImportOptions) -> dict[str, Any]:
     }
 
 
-def export_and_record(request: Request, page: GeofencePage, format_name: str) -> Iterator[bytes]:
-    """Take a turn to export, note it in the audit trail, and return the blocks of the file. The turn ends with the last
-    of them, or when nobody reads on. Raises ExportUnderWay, ExportsBusy.
+class ExportedBlocks(Iterator[bytes]):
+    """The blocks of a file; the turn to export ends with the last of them, or when the server closes it."""
+
+    def __init__(self, turn: ExportTurn, blocks: Generator[bytes, None, None]) -> None:
+        self._turn, self._blocks = turn, blocks
+
+    def __next__(self) -> bytes:
+        try:
+            return next(self._blocks)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the turn and whatever is still being read."""
+        try:
+            self._blocks.close()
+        finally:
+            self._turn.end()
+
+
+def export_and_record(request: Request, page: GeofencePage, format_name: str) -> ExportedBlocks:
+    """Take a turn to export, note it in the audit trail, and return the blocks of the file.
+    Raises ExportUnderWay, ExportsBusy.
     """
-    blocks = _exported_in_turn(request, page, format_name)
-    next(blocks)
-    return blocks
-
-
-def _exported_in_turn(request: Request, page: GeofencePage, format_name: str) -> Iterator[bytes]:
-    """Yield nothing once there is a turn and it is noted, and then the blocks of the file."""
     workspace_id = request.auth.workspace_id
-    with export_turn(workspace_id):
+    turn = ExportTurn(workspace_id)
+    try:
         record_for(
             request,
             Action.GEOFENCES_EXPORTED,
@@ -116,9 +131,12 @@ def _exported_in_turn(request: Request, page: GeofencePage, format_name: str) ->
             changes=_chosen(page, format_name),
             status_code=200,
         )
-        yield b""
-        tag_keys = [tag_key(tag) for tag in page.tags]
-        yield from in_blocks(export_fences(workspace_id, page.states, tag_keys, format_name, MAX_IDLE_SECONDS))
+    except BaseException:
+        turn.end()
+        raise
+    tag_keys = [tag_key(tag) for tag in page.tags]
+    pieces = export_fences(workspace_id, page.states, tag_keys, format_name, MAX_IDLE_SECONDS)
+    return ExportedBlocks(turn, in_blocks(pieces))
 
 
 def export_as_operator(workspace_id: uuid.UUID, page: GeofencePage, format_name: str) -> Iterator[bytes]:

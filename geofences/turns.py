@@ -4,7 +4,7 @@ process, so that whoever sends or reads slowly leaves threads and connections to
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -34,6 +34,7 @@ class ImportUnderWay(Conflict):
 class ImportsBusy(Unavailable):
     default_detail = "Other imports are under way; try again in some seconds."
     default_code = "imports_busy"
+    is_logged = True  # by the line of its request: whoever imports can provoke it, so it is no error of the service
 
 
 class ExportUnderWay(Conflict):
@@ -44,6 +45,7 @@ class ExportUnderWay(Conflict):
 class ExportsBusy(Unavailable):
     default_detail = "Other exports are under way; try again in some seconds."
     default_code = "exports_busy"
+    is_logged = True  # as of ImportsBusy
 
 
 @contextmanager
@@ -62,24 +64,55 @@ def import_turn(workspace_id: uuid.UUID, max_idle_seconds: int = 0) -> Iterator[
         yield
 
 
-@contextmanager
-def export_turn(workspace_id: uuid.UUID) -> Iterator[None]:
-    """Hold the workspace's turn to export and one of the few slots in all. The locks are the connection's: what is
-    noted in the audit trail meanwhile is committed before the file begins. Raises ExportUnderWay, ExportsBusy.
+class ExportTurn:
+    """The workspace's turn to export and one of the few slots in all, held until `end`.
+
+    The locks are the connection's: what is noted in the audit trail meanwhile is committed before the file begins.
+    Making one raises ExportUnderWay, ExportsBusy.
     """
-    taken: list[tuple[int, int]] = []
-    with _place(_export_place, ExportsBusy):
+
+    def __init__(self, workspace_id: uuid.UUID) -> None:
+        self._locks: list[tuple[int, int]] = []
+        self._has_place = _export_place.acquire(blocking=False)
+        if not self._has_place:
+            raise ExportsBusy()
         try:
-            if not _hold(taken, LOCK_EXPORTING, [_second_key(workspace_id)]):
+            if not self._hold(LOCK_EXPORTING, [_second_key(workspace_id)]):
                 raise ExportUnderWay(headers=RETRY_AFTER)
-            if not _hold(taken, LOCK_EXPORT_SLOT, range(EXPORT_SLOTS)):
+            if not self._hold(LOCK_EXPORT_SLOT, range(EXPORT_SLOTS)):
                 raise ExportsBusy()
-            yield
-        finally:
+        except BaseException:
+            self.end()
+            raise
+
+    def end(self) -> None:
+        """Free the locks and the place; what is free already stays so."""
+        try:
             # A connection that has ended has no locks any more.
             with suppress(Error), connection.cursor() as cursor:
-                for lock in taken:
-                    cursor.execute("SELECT pg_advisory_unlock(%s, %s)", lock)
+                while self._locks:
+                    cursor.execute("SELECT pg_advisory_unlock(%s, %s)", self._locks.pop())
+        finally:
+            self._leave()
+
+    def __del__(self) -> None:
+        # Servers close what they answer; a turn is forgotten in a crash only. It may be collected in the middle of
+        # another statement of this connection, where one of ours would wait for ever: the locks end with it.
+        self._leave()
+
+    def _hold(self, first_key: int, second_keys: Iterable[int]) -> bool:
+        """Take the first free lock of these for the connection, note it, and return whether there was one."""
+        with connection.cursor() as cursor:
+            for second_key in second_keys:
+                if _take(cursor, "pg_try_advisory_lock", first_key, second_key):
+                    self._locks.append((first_key, second_key))
+                    return True
+        return False
+
+    def _leave(self) -> None:
+        if self._has_place:
+            self._has_place = False
+            _export_place.release()
 
 
 @contextmanager
@@ -90,16 +123,6 @@ def _place(place: threading.BoundedSemaphore, refusal: type[Unavailable]) -> Ite
         yield
     finally:
         place.release()
-
-
-def _hold(taken: list[tuple[int, int]], first_key: int, second_keys: Any) -> bool:
-    """Take the first free lock of these for the connection, note it, and return whether there was one."""
-    with connection.cursor() as cursor:
-        for second_key in second_keys:
-            if _take(cursor, "pg_try_advisory_lock", first_key, second_key):
-                taken.append((first_key, second_key))
-                return True
-    return False
 
 
 def _take(cursor: Any, function: str, first_key: int, second_key: int) -> bool:

@@ -1,5 +1,7 @@
 """How many exports there may be at once, and what readers who stall cost everybody else."""
 
+import gc
+import signal
 import socket
 import time
 from typing import Any
@@ -60,6 +62,38 @@ def test_an_export_holds_its_turn_until_it_ends_or_nobody_reads_on(alice: Actor,
     assert (while_it_lasts.status_code, while_it_lasts.json()["error_code"]) == (503, "exports_busy")
     assert locks_held() == 0
     assert b"features" in export(mallory.client)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_export_forgotten_by_everybody_may_be_collected_in_the_middle_of_a_statement(alice: Actor) -> None:
+    answer = alice.client.get(EXPORT)
+    assert answer.status_code == 200
+    forgotten: list[Any] = [answer]
+    forgotten.append(forgotten)
+    del answer, forgotten
+    assert connection.connection is not None
+
+    def collect(notice: psycopg.errors.Diagnostic) -> None:
+        collected.append(gc.collect())
+
+    def give_up(number: int, frame: Any) -> None:
+        raise AssertionError("The connection waits for itself.")
+
+    collected: list[int] = []
+    before = signal.signal(signal.SIGALRM, give_up)
+    connection.connection.add_notice_handler(collect)
+    try:
+        signal.alarm(10)
+        with connection.cursor() as cursor:
+            cursor.execute("DO $$ BEGIN RAISE NOTICE 'collect now'; END $$")
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        connection.connection.remove_notice_handler(collect)
+
+    assert collected
+    assert collected[0] > 0
+    assert b"FeatureCollection" in export(alice.client)
 
 
 @pytest.mark.django_db(transaction=True)
