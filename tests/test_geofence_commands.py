@@ -130,6 +130,43 @@ def test_what_cannot_be_imported_is_said_in_a_sentence(
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "wrong", "words", "right"),
+    [
+        ("--radius-meters", "nan", b"CommandError: --radius-meters: ", "12.5"),
+        ("--radius-meters", "0", b"CommandError: --radius-meters: ", "1"),
+        ("--radius-meters", "1_000", b"CommandError: --radius-meters: ", "1000"),
+        ("--name-property", "", b"CommandError: --name-property: ", "name"),
+    ],
+)
+def test_an_option_of_an_import_that_means_nothing_is_refused(
+    alice: Actor, run, file: Path, option: str, wrong: str, words: bytes, right: str
+) -> None:
+    here = ("import_geofences", file, "--workspace", alice.workspace.slug)
+
+    refused = run(*here, option, wrong)
+    made_before = Geofence.objects.count()
+
+    assert (refused.returncode, refused.stdout, made_before) == (1, b"", 0)
+    assert words in refused.stderr
+    assert run(*here, option, right).returncode == 0
+    assert names(alice.client.get(URL)) == ["two", "one"]
+
+
+def test_an_export_by_no_tag_is_refused(alice: Actor, run, tmp_path: Path) -> None:
+    store_fence(alice, "Kept", tags=["north"])
+    path = tmp_path / "out.geojson"
+    here = ("export_geofences", "--workspace", alice.workspace.slug, "--output", path)
+
+    refused = run(*here, "--tag", "")
+    was_begun = path.exists()
+
+    assert (refused.returncode, was_begun) == (1, False)
+    assert b"CommandError: --tag: Give at most 50 tags of 1 to 64 characters." in refused.stderr
+    assert run(*here, "--tag", "North").returncode == 0
+    assert b"Kept" in path.read_bytes()
+
+
 @pytest.mark.parametrize("format_name", ["geojson", "kml", "gpx"])
 def test_an_export_can_be_imported_elsewhere(
     alice: Actor, mallory: Actor, run, tmp_path: Path, format_name: str

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.http import QueryDict
+from rest_framework.serializers import ValidationError
 
 from accounts.management.named import get_workspace
 from geofences.files.formats import FORMATS
 from geofences.management.progress import Progress
 from geofences.queries import GeofencePage, count_in_states
+from geofences.serializers import read_page_query
 from geofences.transfers import export_as_operator
 
 
@@ -25,7 +28,7 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         workspace = get_workspace(options["workspace"])
-        page = GeofencePage(active_only=not options["all"], include_archived=options["all"], tags=tuple(options["tag"]))
+        page = self.read_page(options["tag"], is_all=options["all"])
         pieces = export_as_operator(workspace.id, page, options["format"])
         progress = Progress(sys.stderr, count_in_states(workspace.id, page.states))
         try:
@@ -38,3 +41,14 @@ class Command(BaseCommand):
             raise CommandError(f"The file cannot be written: {error.strerror}.") from None
         finally:
             progress.end()
+
+    @staticmethod
+    def read_page(tags: list[str], *, is_all: bool) -> GeofencePage:
+        """Return which fences are asked for, by the rules of the API. Raises CommandError."""
+        query = QueryDict(mutable=True)
+        query["active_only"], query["include_archived"] = str(not is_all), str(is_all)
+        query.setlist("tags", tags)
+        try:
+            return read_page_query(query)
+        except ValidationError as error:
+            raise CommandError(f"--tag: {error.detail['tags'][0]}") from None

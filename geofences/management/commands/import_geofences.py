@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.management.named import get_workspace
+from geofences.file_serializers import ImportQuerySerializer
 from geofences.files.formats import FORMATS
 from geofences.files.stream import BoundedStream
 from geofences.imports import ImportOptions, Report
@@ -47,7 +48,7 @@ class Command(BaseCommand):
         parser.add_argument("--skip-refused", action="store_true", help="Leave out what is wrong, make the rest.")
         parser.add_argument("--duplicates", choices=["skip", "override", "fail"], default="skip")
         parser.add_argument("--name-property", default="name", help="Which property of a feature holds its name.")
-        parser.add_argument("--radius-meters", type=float, help="Makes circles of points that name no radius.")
+        parser.add_argument("--radius-meters", help="Makes circles of points that name no radius.")
 
     def handle(self, **options: Any) -> None:
         workspace = get_workspace(options["workspace"])
@@ -57,8 +58,7 @@ class Command(BaseCommand):
             is_dry_run=options["dry_run"],
             skips_refused=options["skip_refused"],
             dedup_strategy=options["duplicates"],
-            name_property=options["name_property"],
-            radius_meters=options["radius_meters"],
+            **self.read_values(options),
         )
         report = self.import_file(workspace.id, path, chosen)
         self.show_errors(report.errors)
@@ -71,6 +71,16 @@ class Command(BaseCommand):
             raise CommandError(f"Without --dry-run, the {report.duplicates:,} duplicates would refuse the file.")
         if report.refused:
             sys.exit(PARTLY if chosen.skips_refused else 1)
+
+    @staticmethod
+    def read_values(options: dict[str, Any]) -> dict[str, Any]:
+        """Return the options that are free text, by the rules of the API. Raises CommandError."""
+        names = ("name_property", "radius_meters")
+        given = ImportQuerySerializer(data={name: options[name] for name in names if options[name] is not None})
+        if not given.is_valid():
+            name, messages = next(iter(given.errors.items()))
+            raise CommandError(f"--{name.replace('_', '-')}: {messages[0]}")
+        return {name: given.validated_data.get(name) for name in names}
 
     def show_errors(self, errors: list[dict[str, Any]]) -> None:
         for error in errors:
