@@ -2,15 +2,17 @@
 
 import io
 import json
+import logging
 import time
 from typing import Any
 
 import psycopg
 import pytest
+from django.db import connection
 
 from accounts.models import AuditEvent
 from geofences.models import Geofence
-from geofences.turns import LOCK_SLOT, LOCK_WORKSPACE, SLOTS
+from geofences.turns import EXPORT_SLOTS, LOCK_EXPORT_SLOT, LOCK_SLOT, LOCK_WORKSPACE, SLOTS
 from tests.support.cast import Actor
 from tests.support.fence_files import EXPORT, GEOJSON, IMPORT, collection, counts, export, feature, only_fence, send
 from tests.support.fences import CIRCLE, URL, store_fence
@@ -111,6 +113,8 @@ def test_reports_end_after_a_thousand(alice: Actor) -> None:
         ("DRY_RUN=true", "DRY_RUN", "There is no such parameter; there are "),
         ("on_error=", "on_error", '"" is not a valid choice.'),
         ("radius_meters=", "radius_meters", "A valid number is required."),
+        ("radius_meters=1_000", "radius_meters", "Write a number in the digits 0 to 9."),
+        ("radius_meters=%D9%A1%D9%A2", "radius_meters", "Write a number in the digits 0 to 9."),
     ],
 )
 def test_what_an_import_does_not_understand_it_refuses(alice: Actor, query: str, name: str, message: str) -> None:
@@ -217,6 +221,24 @@ def test_a_workspace_imports_one_file_at_a_time_and_all_together_two(
         assert counts(send(mallory.client, collection(feature()))) == (1, 1, 0, 0)
         other.rollback()
         assert counts(send(alice.client, collection(feature()))) == (1, 1, 0, 0)
+
+
+def test_that_all_slots_are_taken_is_no_error_of_the_service(
+    alice: Actor, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with psycopg.connect(database_url) as other:
+        for lock, slots in ((LOCK_SLOT, SLOTS), (LOCK_EXPORT_SLOT, EXPORT_SLOTS)):
+            for slot in range(slots):
+                take(other, lock, slot)
+        busy = [send(alice.client, collection(feature())), alice.client.get(EXPORT)]
+        other.rollback()
+
+    assert [answer.json()["error_code"] for answer in busy] == ["imports_busy", "exports_busy"]
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+    with connection.cursor() as cursor:  # what is one has its line
+        cursor.execute("ALTER TABLE geofences_geofence RENAME TO away")
+        assert alice.client.get(URL).status_code == 500
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def test_whoever_finds_the_slots_taken_is_not_charged(alice: Actor, database_url: str) -> None:
