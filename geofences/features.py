@@ -20,7 +20,7 @@ from geofences.serializers import (
     TextField,
     TrueOrFalseField,
 )
-from geofences.writes import columns_of
+from geofences.writes import columns_of, is_circle_around
 from spatialflow.errors import validation_response
 
 SOURCES = ("draw", "address")
@@ -82,14 +82,18 @@ class FeatureReader:
     serializer: serializers.Serializer = FeatureSerializer()  # one for all: making one takes longer than using it
 
     def columns(self, feature: Feature) -> dict[str, Any]:
-        """Return the columns of the fence that a feature describes. Raises FeatureRefused."""
+        """Return the columns of the fence that a feature describes. One that says it was made from an address, but is
+        not the circle that follows from its buffer and point, counts as drawn. Raises FeatureRefused."""
         if feature.problem:
             raise FeatureRefused(feature.problem)
         try:
             fields = self.serializer.run_validation(self._members(feature))
         except serializers.ValidationError as error:
             raise FeatureRefused(validation_response(error.detail).data["detail"]) from None
-        longitude, latitude = fields.pop("point", None) or (None, None)
+        point = fields.pop("point", None)
+        if not is_circle_around(fields["geometry"].given, fields.get("buffer_meters"), point):
+            fields["source"] = "draw"
+        longitude, latitude = point or (None, None)
         columns = columns_of(self.workspace_id, {**fields, "lng": longitude, "lat": latitude})
         return columns | {"archived": fields["archived"]}
 

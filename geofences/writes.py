@@ -147,6 +147,16 @@ def columns_of(workspace_id: uuid.UUID, fields: Mapping[str, Any]) -> dict[str, 
     return columns
 
 
+def is_circle_around(geometry: Mapping[str, Any], radius: float | None, point: list[float] | None) -> bool:
+    """Return whether a checked geometry is the circle of this radius in metres around a longitude and latitude, as the
+    one of every fence made from an address is. A polygon of the same outline is not."""
+    if geometry["type"] != "Circle" or radius is None or point is None:
+        return False
+    longitude, latitude = geometry["center"][:2]
+    same_meridian = (longitude - point[0]) % 360 == 0  # 180 is -180
+    return geometry["radius_meters"] == radius and latitude == point[1] and same_meridian
+
+
 def _with_circle(fence: Geofence, fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the fields with the geometry that follows from them.
 
@@ -154,21 +164,22 @@ def _with_circle(fence: Geofence, fields: Mapping[str, Any]) -> Mapping[str, Any
     another geometry makes a drawn fence of it. In a drawn fence they only say where an address lies. Raises
     CircleRefused.
     """
-    if fence.source != "address" or fence.geometry_type != "Circle":
+    if fence.source != "address":
         return fields
-    if "geometry" in fields and fields["geometry"].digest != bytes(fence.geometry_digest):
+    geometry = fields["geometry"].given if "geometry" in fields else fence.geometry
+    if not is_circle_around(geometry, fence.buffer_meters, fence.point):
         return {"buffer_meters": None, **fields, "source": "draw"}
-    radius = fields.get("buffer_meters", fence.radius_meters)
-    center = [fields["lng"], fields["lat"]] if "lng" in fields else fence.geometry["center"]
+    radius = fields.get("buffer_meters", fence.buffer_meters)
+    center = [fields["lng"], fields["lat"]] if "lng" in fields else fence.point
     if radius is None or center[0] is None:
         raise CircleRefused()
-    if (radius, center) == (fence.radius_meters, fence.geometry["center"]):
+    if is_circle_around(geometry, radius, center):
         return fields
     try:
-        geometry = read_geometry({"type": "Circle", "center": center, "radius_meters": radius})
+        circle = read_geometry({"type": "Circle", "center": center, "radius_meters": radius})
     except GeometryError as error:
         raise CircleRefused(f"buffer_meters: {error}") from None
-    return {**fields, "geometry": geometry}
+    return {**fields, "geometry": circle}
 
 
 def _geometry_columns(geometry: FenceGeometry) -> dict[str, Any]:

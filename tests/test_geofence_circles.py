@@ -1,9 +1,12 @@
 """What a change does to a fence made from an address: what is shown and what is tested stay the same circle."""
 
+import json
 from typing import Any
 
 import pytest
+import shapely
 
+from geofences.models import Geofence
 from tests.support.cast import Actor
 from tests.support.fences import POLYGON, URL, store_fence
 
@@ -59,6 +62,47 @@ def test_another_geometry_makes_it_a_drawn_fence(alice: Actor, fence: dict[str, 
     assert (shown["address"], shown["point"]) == ("Seestrasse 1", [8.5, 47.3])
     again = put(alice, fence, buffer_meters=300, **NEAR).json()
     assert (again["geometry"], again["buffer_meters"]) == (POLYGON, 300)
+
+
+def outline_of(circle: dict[str, Any]) -> dict[str, Any]:
+    """Return the polygon that a circle is tested and drawn as."""
+    shape = shapely.from_wkb(bytes(Geofence.objects.get(pk=circle["id"]).shape))
+    return json.loads(shapely.to_geojson(shape))
+
+
+@pytest.mark.parametrize("more", [{}, {"buffer_meters": 500}, {"lat": -10, "lng": -70}])
+def test_a_polygon_of_the_same_outline_makes_it_a_drawn_fence(
+    alice: Actor, fence: dict[str, Any], more: dict[str, Any]
+) -> None:
+    outline = outline_of(fence)
+
+    shown = put(alice, fence, geometry=outline, **more).json()
+
+    assert (shown["source"], shown["geometry"], shown["geometry_type"]) == ("draw", outline, "Polygon")
+    assert (shown["buffer_meters"], shown["radius_meters"]) == (more.get("buffer_meters"), None)
+    moved = put(alice, fence, buffer_meters=5000, lat=-10, lng=-70).json()
+    assert (moved["source"], moved["geometry"], moved["point"]) == ("draw", outline, [-70, -10])
+    assert holds(alice, PLACE) and not holds(alice, {"lat": -10, "lng": -70})
+
+
+def test_the_same_circle_in_other_words_stays_that_of_its_address(alice: Actor, fence: dict[str, Any]) -> None:
+    with_altitude = {**fence["geometry"], "center": [8.5, 47.3, 408], "radius_meters": 100.0}
+
+    shown = put(alice, fence, geometry=with_altitude).json()
+
+    assert (shown["source"], shown["geometry"], shown["buffer_meters"]) == ("address", with_altitude, 100)
+    wider = put(alice, fence, geometry=with_altitude, buffer_meters=200).json()
+    assert (wider["source"], wider["radius_meters"], wider["buffer_meters"]) == ("address", 200, 200)
+
+
+def test_longitude_180_is_the_meridian_of_minus_180(alice: Actor, fence: dict[str, Any]) -> None:
+    put(alice, fence, lat=10, lng=180)
+
+    shown = put(alice, fence, geometry={"type": "Circle", "center": [-180, 10], "radius_meters": 100}).json()
+
+    assert (shown["source"], shown["buffer_meters"]) == ("address", 100)
+    other = put(alice, fence, geometry={"type": "Circle", "center": [-179, 10], "radius_meters": 100}).json()
+    assert (other["source"], other["buffer_meters"]) == ("draw", None)
 
 
 @pytest.mark.parametrize(
