@@ -11,12 +11,16 @@ from geofences.bulk import MAX_ITEMS, MAX_NAME, Item, Strategy, TooManyItems, re
 from geofences.serializers import NumberField, OptionalTextField, TextField, TextListField, TrueOrFalseField
 
 MAX_INDEX = 2**31 - 1
+NAME_HELP = (
+    f"A fence's name, as everywhere of at most {MAX_NAME} characters: a longer one refuses the item, none is cut. "
+    f"Without it, the first {MAX_NAME} characters of the address are the name."
+)
 
 
 class BulkItemSerializer(serializers.Serializer):
     index = NumberField(minimum=0, maximum=MAX_INDEX)
     address = TextField(max_length=500)
-    name = OptionalTextField(max_length=MAX_NAME)
+    name = OptionalTextField(max_length=MAX_NAME, help_text=NAME_HELP)
     buffer_meters = NumberField(minimum=1, maximum=10_000)
     tags = TextListField(max_length=64)
     status = serializers.ChoiceField(["ok", "dedup", "skipped", "error"])

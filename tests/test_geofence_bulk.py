@@ -42,6 +42,20 @@ def test_an_item_becomes_a_circle_around_its_address(alice: Actor) -> None:
     assert (other["name"], other["radius_meters"]) == ("A" * 100, 100)
 
 
+def test_a_name_is_kept_whole_or_refused_and_an_address_that_serves_as_one_is_cut(alice: Actor) -> None:
+    results = send(
+        alice.client, item(0, name="x" * 100), item(1, "B", name="y" * 101), item(2, "C" * 101), item(3, "D", name="")
+    ).json()["results"]
+
+    assert [result["status"] for result in results] == ["created", "error", "created", "created"]
+    assert results[1]["error"]["message"] == "name: Ensure this field has no more than 100 characters."
+    fences = {fence["address"]: fence["name"] for fence in alice.client.get(URL).json()["geofences"]}
+    assert fences == {"Seestrasse 1": "x" * 100, "C" * 101: "C" * 100, "D": "D"}
+    described = alice.client.get("/api/v1/openapi.json").json()["components"]["schemas"]["BulkItem"]["properties"]
+    assert described["name"]["maxLength"] == 100
+    assert "the first 100 characters of the address" in described["name"]["description"]
+
+
 @pytest.mark.parametrize(
     ("wrong", "code", "message"),
     [
