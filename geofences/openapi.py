@@ -30,7 +30,7 @@ GEOMETRY = {
         _shape("Polygon", coordinates=POLYGON),
         _shape("MultiPolygon", coordinates={"type": "array", "items": POLYGON, "minItems": 1}),
         _shape("Circle", center=POSITION, radius_meters={"type": "number", "maximum": 100_000}),
-    ]
+    ],
 }
 
 
