@@ -228,7 +228,11 @@ def test_a_point_is_picked_among_the_fences_and_the_map_stays(site: str, alice: 
         page.get_by_label("Latitude").fill("-30")
         press(page, "Test the point")
         expect(page.locator("#point-result")).to_contain_text("lies in 0 of 2")
-        page.wait_for_function("map.getBounds().contains([-30, 8.55])")
+        for _ in range(50):  # the page's policy forbids the browser's own waiting for a condition
+            if in_sight := page.evaluate("map.getBounds().contains([-30, 8.55])"):
+                break
+            page.wait_for_timeout(100)
+        assert in_sight
         assert page.evaluate("map.getZoom()") == zoom
 
     journey(site, DESKTOP, steps, reduced_motion="reduce")

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connections, transaction
 from social_django.models import UserSocialAuth
 
-from accounts.models import SignIn
+from accounts.models import AuditEvent, SignIn
 from sso.identities import disconnect
 from sso.models import SpentToken
 from tests.support.cast import Actor
@@ -112,5 +112,9 @@ def test_of_sign_ins_at_the_same_moment_only_those_begun_afterwards_live(api: Se
         refused += sum(answer.status != 200 for answer in answers)
         now_bound = UserSocialAuth.objects.first()
         assert now_bound is None or now_bound.id != former.id
-        assert all(now_bound is not None and row.created_at > now_bound.created for row in alive(alice))
+        assert now_bound is not None or alive(alice) == []
+        disconnected = AuditEvent.objects.filter(action="account.identity_unlinked").latest("sequence")
+        for row in alive(alice):
+            begun = AuditEvent.objects.get(action="auth.signed_in", resource_id=str(row.id))
+            assert begun.sequence > disconnected.sequence
     print(f"{refused} of {ROUNDS * (CALLERS - 1)} sign-ins were overtaken")
