@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 from typing import Any
 
 from django.http import QueryDict
@@ -11,6 +10,7 @@ from rest_framework.exceptions import ParseError, ValidationError
 
 from geofences.antimeridian import cut
 from geofences.models import Geofence
+from spatialflow.digits import NUMBER
 from spatialflow.strict_json import read_strictly
 
 SHAPES = [("geojson", "Polygon, drawn or as GeoJSON"), ("circle", "Circle, by centre and radius")]
@@ -23,7 +23,6 @@ CIRCLE = {"circle_lat": "latitude", "circle_lng": "longitude", "circle_radius": 
 NEW_FENCE = {"shape": "geojson"}
 TEXTS = ("name", "description", "group_name")
 PARTS = (*TEXTS, "tags", "metadata", "geometry")
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 def read_fence(
@@ -51,7 +50,6 @@ def read_fence(
 
 def read_number(text: str) -> float | None:
     """Return a number that was typed in digits, or None for anything else."""
-    text = text.strip()
     return float(text) if NUMBER.fullmatch(text) else None
 
 

@@ -48,7 +48,7 @@ def import_and_record(request: Request, options: ImportOptions) -> dict[str, Any
     trail, and return the answer (ImportAnswer). Raises SlowSender and what `import_file` raises.
     """
     announced = request.META.get("CONTENT_LENGTH") or "0"
-    if announced.isdigit() and int(announced) > MAX_IMPORT_BYTES:
+    if announced.isdecimal() and int(announced) > MAX_IMPORT_BYTES:
         raise FileTooLarge(f"The file is too large; send at most {MAX_IMPORT_BYTES // 1024 // 1024} MiB.")
     if request.stream is None:
         raise MalformedFile("The body is empty; send the file as the body of the request.")

@@ -1,10 +1,7 @@
 """What happens when the clock of one of two web hosts is wrong: the same people are served by both in turn."""
 
-import os
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,9 +10,9 @@ import psycopg
 import pyotp
 
 from tests.faults.load import FENCES, REFRESH
-from tests.faults.stage import Finding, Stage, home, serve
+from tests.faults.stage import Finding, Stage, home
 from tests.support.cast import PASSWORD
-from tests.support.launch import Server, first_that_starts, stop
+from tests.support.launch import Server
 from tests.support.race import Answer, call
 
 LOGIN = "/api/v1/auth/login"
@@ -66,21 +63,13 @@ def wrong_by(found: Stage, ahead: int) -> Finding:
     return finding
 
 
-@contextmanager
-def serving_at(found: Stage, ahead: int) -> Iterator[Server]:
+def serving_at(found: Stage, ahead: int) -> AbstractContextManager[Server]:
     """Run the service on a host whose clock of the day is so many seconds ahead."""
     library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
     if library is None:
         raise RuntimeError("No libfaketime is here: install the Debian package faketime.")
-    environment = {**os.environ, **found.settings, "LD_PRELOAD": str(library), "FAKETIME": f"{ahead:+d}"}
-    environment |= {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
-    with tempfile.TemporaryDirectory(prefix="spatialflow-clock-") as folder:
-        log = Path(folder) / "server.log"
-        server = first_that_starts(lambda port: serve(port, environment, log), log)
-        try:
-            yield server
-        finally:
-            stop(server.process)
+    monotonic = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+    return found.serving(LD_PRELOAD=str(library), FAKETIME=f"{ahead:+d}", **monotonic)
 
 
 def sign_in_and_go_on(hosts: Hosts, first: Server, second: Server, turn: str, person: int) -> None:
