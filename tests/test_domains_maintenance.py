@@ -368,7 +368,7 @@ def test_one_that_fails_stops_no_other(alice, mallory, dns, caplog):
     ids=["never", "yesterday", "today", "no-address", "staged", "former", "disabled"],
 )
 def test_metadata_is_read_once_a_day(alice, fields, is_read):
-    """Here at an address that is refused; what a reading does is in tests/test_saml_config_metadata.py."""
+    """Here at an address that is refused; what a reading does is in tests/test_saml_config_metadata_reread.py."""
     a_provider(alice.workspace, [certificate(90 * DAY)], **{"metadata_url": "https://127.0.0.1:9/metadata", **fields})
 
     lines = maintain()

@@ -89,6 +89,10 @@ def key_descriptor(pem: str, use: str | None = "signing", chain: Iterable[str] =
     )
 
 
+NEW_KEY = key_descriptor(certificate("idp-2"))
+BOTH_KEYS = key_descriptor(certificate("idp")) + NEW_KEY
+
+
 def endpoint(name: str, url: str, binding: str = "HTTP-Redirect") -> str:
     return f'<md:{name} Binding="{BINDINGS}{binding}" Location={quoteattr(url)}/>'
 
