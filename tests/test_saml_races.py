@@ -18,8 +18,8 @@ from tests.support.cast import Actor
 from tests.support.oauth import CHALLENGED, CLIENT_STATE, FORM, VERIFIER, exchange
 from tests.support.race import at_once, call
 from tests.support.saml_idp import SamlIdp
+from tests.support.saml_members import DAVE, invite
 from tests.support.saml_steps import get_code, initiate, sign_in
-from tests.test_saml_members import DAVE, invite
 
 pytest_plugins = ["tests.support.saml_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -15,8 +15,8 @@ from tests.support.cast import PASSWORD, Actor, bearer
 from tests.support.mails import delivered
 from tests.support.oauth import CHALLENGED
 from tests.support.saml_idp import SamlIdp
+from tests.support.saml_members import DAVE, invite
 from tests.support.saml_steps import came_in, post, refused_by, sign_in, signed_in_by_saml
-from tests.test_saml_members import DAVE, invite
 
 pytest_plugins = ["tests.support.saml_fixtures"]
 pytestmark = pytest.mark.django_db

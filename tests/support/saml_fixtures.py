@@ -22,6 +22,13 @@ def connection(idp: SamlIdp, acme: Workspace) -> IdentityProvider:
 
 
 @pytest.fixture
+def creating(connection: IdentityProvider) -> IdentityProvider:
+    """The connection, which creates field workers."""
+    IdentityProvider.objects.update(creates_members=True, default_role="field_worker")
+    return connection
+
+
+@pytest.fixture
 def browser() -> APIClient:
     """A client that keeps its cookies."""
     return APIClient()
