@@ -7,12 +7,13 @@ from django.conf import settings
 from rest_framework.test import APIClient
 
 from accounts.models import SignIn
-from sso.models import SamlAttempt
+from sso.models import IdentityProvider, SamlAttempt
 from tests.support.oauth import CHALLENGED, FORM, told
 from tests.support.saml_idp import SamlIdp
 
 BEGIN, END = "/sign-in/by/", f"{settings.PUBLIC_URL}/signed-in?"
 HOST = {"SERVER_NAME": "localhost"}  # PUBLIC_URL's
+STAGED, FORMER = IdentityProvider.State.STAGED, IdentityProvider.State.FORMER
 
 
 def initiate(browser: APIClient, slug: str = "acme", **query: str) -> str:
