@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from accounts import mailed_tokens
+from tests.support.accepting import ACCEPT, NEW_PASSWORD, link_of
 from tests.support.cast import PASSWORD, Actor
 from tests.support.race import Answer, at_once, call
-from tests.test_accept_invitation import ACCEPT, NEW_PASSWORD, link_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 OFFSETS = [0, 0.01, 0.02, 0.03, 0.045]  # seconds by which the other request comes later: a hash takes about as long

@@ -13,10 +13,10 @@ from accounts.models import Membership, SignIn, User
 from accounts.password_changes import reset_password
 from accounts.principal import Client
 from accounts.tokens import AccessToken, TokenPair
+from tests.support.accepting import ACCEPT, NEW_PASSWORD, PASSWORDLESS, link_of
 from tests.support.cast import PASSWORD, Actor, bearer
 from tests.support.race import Answer, at_once, call
 from tests.support.totp import TOTP, code
-from tests.test_accept_invitation import ACCEPT, NEW_PASSWORD, PASSWORDLESS, link_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS = 12

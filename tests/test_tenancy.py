@@ -108,10 +108,10 @@ UNKNOWING: dict[tuple[str, str], str] = {
         ),
         "what an identity provider calls itself; it names nothing of ours",
     ),
-    ("accept_invitation", "invite_id"): "anonymous; it takes the token, see tests/test_invitations.py",
+    ("accept_invitation", "invite_id"): "anonymous; it takes the token, see tests/test_accept_invitation_link.py",
     ("accept_invitation_passwordless", "invite_id"): "likewise",
     ("oauth_authorize", "invite_id"): "likewise",
-    ("google_token_exchange", "invite_id"): "likewise, see tests/test_native_sign_in.py",
+    ("google_token_exchange", "invite_id"): "likewise, see tests/test_native_sign_in_invitations.py",
     ("apple_token_exchange", "invite_id"): "likewise",
 }
 
