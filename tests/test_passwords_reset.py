@@ -1,51 +1,24 @@
-"""Replacing a password: with a mailed link, and by whoever knows it. The old one works no more, nor what it began."""
+"""Replacing a password with a mailed link: the old one works no more, nor what it began."""
 
-import time
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts import mailed_tokens
 from accounts.models import AuditEvent, MailedToken, OutgoingMail, SignIn, User
-from accounts.password_changes import reset_password
-from accounts.principal import Client
-from tests.support.cast import PASSWORD, Actor, bearer
+from tests.support.cast import PASSWORD, Actor
 from tests.support.mails import delivered, delivered_to, secret_in
-from tests.support.race import Answer, at_once, call
+from tests.support.passwords import INVALID_LINK, NEW, confirm, log_in, mailed_secret
 
 FORGOT = "/api/v1/auth/forgot-password"
-CONFIRM = "/api/v1/auth/password-reset/confirm"
-CHANGE = "/api/v1/auth/change-password"
-LOGIN = "/api/v1/auth/login"
-NEW = "an entirely new password"
 ASKED = {"message": "If this address has an account, a link for a new password is on its way to it.", "success": True}
-INVALID_LINK = {
-    "detail": "This link is invalid, expired or already used. Ask for a new one.",
-    "error_code": "invalid_link",
-}
 
 
 def forgot(client: APIClient, email: Any = "alice@acme.test", path: str = FORGOT) -> Any:
     return client.post(path, {"email": email}, format="json")
-
-
-def confirm(client: APIClient, token: Any, password: Any = NEW) -> Any:
-    return client.post(CONFIRM, {"token": token, "password": password}, format="json")
-
-
-def log_in(client: APIClient, password: str) -> int:
-    status: int = client.post(LOGIN, {"email": "alice@acme.test", "password": password}, format="json").status_code
-    return status
-
-
-def mailed_secret(actor: Actor, purpose: str = "reset_password") -> str:
-    return mailed_tokens.make(actor.user, purpose, actor.user.email)
 
 
 # --- Asking for a link
@@ -251,178 +224,3 @@ def test_five_tries_an_hour_with_one_link_and_twenty_from_one_address(anyone, db
     assert one_link == [400] * 5 + [429]
     assert rest == [400] * 15
     assert confirm(anyone, "another").json()["limit"] == 20
-
-
-# --- Changing it
-
-
-def change(client: APIClient, current: Any = PASSWORD, new: Any = NEW) -> Any:
-    return client.post(CHANGE, {"current_password": current, "new_password": new}, format="json")
-
-
-def test_a_change_keeps_this_sign_in_and_ends_the_others(anyone, alice):
-    elsewhere = alice.sign_in_again()
-    delivered()
-
-    response = change(alice.client)
-
-    assert (response.status_code, response.json()) == (
-        200,
-        {"message": "Your password is changed. Your other devices are signed out.", "success": True},
-    )
-    assert delivered_to("alice@acme.test").subject == "Your password was changed"
-    assert alice.client.get("/api/v1/auth/me").status_code == 200
-    assert bearer(elsewhere.access_token).get("/api/v1/auth/me").status_code == 401
-    refreshed = anyone.post("/api/v1/auth/refresh", {"refresh_token": alice.pair.refresh_token}, format="json")
-    assert refreshed.status_code == 200
-    assert (log_in(anyone, PASSWORD), log_in(anyone, NEW)) == (401, 200)
-    event = AuditEvent.objects.get(action="account.password_changed")
-    assert (event.actor_id, event.workspace_id, event.changes) == (
-        alice.user.id,
-        alice.workspace.id,
-        {"sign_ins_ended": 1},
-    )
-
-
-@pytest.mark.parametrize("current", [PASSWORD + "!", "", "x" * 5000, PASSWORD.upper()])
-def test_a_wrong_current_password_changes_nothing(alice, current):
-    elsewhere = alice.sign_in_again()
-
-    response = change(alice.client, current)
-
-    if current:
-        assert (response.status_code, response.json()) == (
-            400,
-            {"detail": "The current password is wrong.", "error_code": "wrong_password"},
-        )
-    else:
-        assert response.status_code == 422
-    assert bearer(elsewhere.access_token).get("/api/v1/auth/me").status_code == 200
-    assert OutgoingMail.objects.filter(kind="password_changed").count() == 0
-    assert change(alice.client).status_code == 200
-
-
-def test_a_weak_new_password_is_refused(anyone, alice):
-    response = change(alice.client, new="alice@acme.test")
-
-    assert (response.status_code, list(response.json()["details"])) == (422, ["new_password"])
-    assert log_in(anyone, PASSWORD) == 200
-
-
-@pytest.mark.parametrize("field", ["current_password", "new_password"])
-@pytest.mark.parametrize("value", [None, ["x"], {"a": 1}, True])
-def test_a_password_of_another_type_is_named(alice, field, value):
-    body = {"current_password": PASSWORD, "new_password": NEW, field: value}
-
-    response = alice.client.post(CHANGE, body, format="json")
-
-    assert (response.status_code, list(response.json()["details"])) == (422, [field])
-
-
-def test_keys_and_strangers_change_no_password(anyone, alice, acme_key):
-    assert change(anyone).status_code == 401
-    assert change(acme_key()).status_code == 403
-    assert change(alice.client).status_code == 200
-
-
-def test_a_change_makes_outstanding_links_worthless(anyone, alice):
-    reset, move = mailed_secret(alice), mailed_secret(alice, "change_email")
-
-    change(alice.client)
-
-    assert confirm(anyone, reset).json() == INVALID_LINK
-    moved = anyone.post("/api/v1/auth/change-email/confirm", {"token": move}, format="json")
-    assert moved.json() == INVALID_LINK
-
-
-def test_fifteen_tries_an_hour_at_ones_own_password(alice, bob):
-    statuses = [change(alice.client, "wrong").status_code for _ in range(15)]
-
-    refused = change(alice.client)
-
-    assert statuses == [400] * 15
-    assert (refused.status_code, refused.json()["limit"]) == (429, 15)
-    assert change(bob.client).status_code == 200
-
-
-# --- At the same moment
-
-
-@pytest.mark.django_db(transaction=True)
-def test_of_confirmations_of_one_link_at_once_one_wins(server, alice):
-    secret = mailed_secret(alice)
-    passwords = [f"the password of caller {index}" for index in range(5)]
-
-    answers = at_once(5, lambda n: call(server, "POST", CONFIRM, {"token": secret, "password": passwords[n]}))
-
-    assert Counter(answer.status for answer in answers) == {200: 1, 400: 4}
-    winner = next(index for index, answer in enumerate(answers) if answer.status == 200)
-    assert User.objects.get().check_password(passwords[winner])
-
-
-@pytest.mark.django_db(transaction=True)
-def test_of_changes_at_once_one_wins(server, alice):
-    passwords = [f"the password of caller {index}" for index in range(6)]
-    headers = {"Authorization": f"Bearer {alice.pair.access_token}"}
-
-    def act(n: int) -> Answer:
-        return call(server, "POST", CHANGE, {"current_password": PASSWORD, "new_password": passwords[n]}, headers)
-
-    answers = at_once(6, act)
-
-    assert Counter(answer.status for answer in answers) == {200: 1, 400: 5}
-    winner = next(index for index, answer in enumerate(answers) if answer.status == 200)
-    assert User.objects.get().check_password(passwords[winner])
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_login_by_the_old_password_cannot_overtake_its_reset(server, alice):
-    """The login has checked the old password, and the reset has ended every sign-in, before either is done."""
-    secret = mailed_secret(alice)
-    login = {"email": alice.user.email, "password": PASSWORD}
-    assert call(server, "POST", LOGIN, login).status == 200
-
-    with ThreadPoolExecutor(1) as pool:
-        with transaction.atomic():
-            reset_password(Client("192.0.2.1", ""), secret, NEW)
-            answer = pool.submit(call, server, "POST", LOGIN, login)
-            time.sleep(1.5)
-        refused = answer.result()
-
-    assert (refused.status, refused.body["error_code"]) == (401, "invalid_credentials")
-    assert SignIn.objects.live().count() == 0
-    assert call(server, "POST", LOGIN, login | {"password": NEW}).status == 200
-
-
-@pytest.mark.django_db(transaction=True)
-def test_after_a_reset_amid_logins_nothing_of_the_old_password_lives(server, alice):
-    secret = mailed_secret(alice)
-    login = {"email": alice.user.email, "password": PASSWORD}
-
-    def act(n: int) -> Answer:
-        if n == 0:
-            return call(server, "POST", CONFIRM, {"token": secret, "password": NEW})
-        return call(server, "POST", LOGIN, login)
-
-    answers = at_once(12, act)
-
-    assert answers[0].status == 200
-    assert {answer.status for answer in answers[1:]} <= {200, 401}
-    assert SignIn.objects.live().count() == 0
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_change_of_address_asked_for_with_the_old_password_cannot_overtake_its_reset(server, alice):
-    secret = mailed_secret(alice)
-    headers = {"Authorization": f"Bearer {alice.pair.access_token}"}
-    body = {"new_email": "thief@evil.test", "current_password": PASSWORD}
-
-    with ThreadPoolExecutor(1) as pool:
-        with transaction.atomic():
-            reset_password(Client("192.0.2.1", ""), secret, NEW)
-            answer = pool.submit(call, server, "POST", "/api/v1/auth/change-email", body, headers)
-            time.sleep(1.5)
-        refused = answer.result()
-
-    assert (refused.status, refused.body["error_code"]) == (400, "wrong_password")
-    assert MailedToken.objects.count() == 0
