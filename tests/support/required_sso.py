@@ -2,6 +2,7 @@
 without one.
 """
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -9,10 +10,12 @@ from django.conf import settings
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts.models import Workspace, WorkspaceDomain
+from accounts.models import Membership, User, Workspace, WorkspaceDomain
 from accounts.principal import Client
 from accounts.tokens import TokenPair, issue
-from tests.support.cast import Actor, bearer
+from tests.support.cast import PASSWORD, Actor, bearer, make_workspace
+
+LOGIN = "/api/v1/auth/login"
 
 
 def demand(workspace: Workspace, domain: str = "acme.test", **fields: Any) -> WorkspaceDomain:
@@ -39,3 +42,16 @@ def sign_in_by(actor: Actor, method: str = "saml", ends_by: datetime | None = No
 
 def client_by(actor: Actor, method: str = "saml") -> APIClient:
     return bearer(sign_in_by(actor, method).access_token)
+
+
+def post(client: Any, path: str, **body: Any) -> tuple[int, Any]:
+    response = client.post(path, body, format="json")
+    return response.status_code, response.json()
+
+
+def person(email: str, **fields: Any) -> User:
+    """Return a person with a workspace of their own."""
+    user = User.objects.create_user(email, PASSWORD, **{"email_verified_at": timezone.now(), **fields})
+    own = make_workspace(re.sub(r"\W", "-", email), plan="free")
+    Membership.objects.create(user=user, workspace=own, role="owner")
+    return user
