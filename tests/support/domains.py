@@ -5,11 +5,12 @@ from typing import Any
 
 from django.utils import timezone
 
-from accounts.models import Workspace, WorkspaceDomain
+from accounts.models import AuditEvent, Workspace, WorkspaceDomain
 from tests.support.cast import Actor
 from tests.support.dns_server import DnsServer
 
 DOMAINS = "/api/v1/workspaces/domains"
+CHALLENGE = "_spatialflow-challenge.acme.test"
 
 
 def claim(actor: Actor, domain: str = "acme.test") -> dict[str, Any]:
@@ -48,3 +49,14 @@ def let_pass(elapsed: timedelta) -> None:
             if moment := getattr(row, name):
                 setattr(row, name, moment - elapsed)
         row.save()
+
+
+def move_away(actor: Actor) -> None:
+    """Give somebody an address that no domain covers, so that required single sign-on is nothing to them."""
+    actor.user.email = f"{actor.user.name.lower()}@elsewhere.test"
+    actor.user.save(update_fields=["email"])
+
+
+def trail() -> list[tuple[str, Any]]:
+    rows = AuditEvent.objects.filter(action__startswith="domain.").order_by("sequence")
+    return list(rows.values_list("action", "changes"))
