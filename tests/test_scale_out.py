@@ -16,11 +16,11 @@ from accounts.models import SignIn
 from spatialflow.counters import RedisCounters
 from tests.support.cast import PASSWORD, Actor
 from tests.support.launch import Server, launch, valkey
+from tests.support.limits import wait_for_room
 from tests.support.oauth import CLIENT_STATE, VERIFIER
 from tests.support.race import Answer, at_once, call
 from tests.support.two_servers import Browser
 from tests.support.valkey_cluster import valkey_cluster
-from tests.test_limits import wait_for_room
 from tests.test_oauth_exchange import code_of
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -1,0 +1,148 @@
+"""The limits at running servers: exact under concurrency on both counter stores."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+import redis
+from django.db import connections
+
+from accounts.models import CredentialUsage
+from apikeys.models import ApiKey
+from tests.support.launch import Server, Valkey
+from tests.support.limits import GEOFENCES, LOGIN, REFRESH, wait_for_room, wrong_login
+from tests.support.race import at_once, call
+
+both_stores = pytest.mark.parametrize("store", ["server", "redis_server"])
+real = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("standing_clock")
+
+
+@pytest.fixture
+def api(request: pytest.FixtureRequest, store: str, transactional_db: None) -> Server:
+    """A server whose counters are empty."""
+    running: Server = request.getfixturevalue(store)
+    if store == "redis_server":
+        redis_store: Valkey = request.getfixturevalue("redis_store")
+        redis_store.stop()
+        redis_store.start()
+        time.sleep(2.1)  # longer than a process goes without asking Redis again
+    return running
+
+
+@both_stores
+@real
+def test_of_64_logins_at_once_for_one_address_15_reach_the_password(api):
+    wait_for_room("127.0.0.1", "target@acme.test")
+
+    answers = at_once(64, lambda _: call(api, "POST", LOGIN, wrong_login("target@acme.test")))
+
+    assert Counter(answer.status for answer in answers) == {401: 15, 429: 49}
+
+
+@both_stores
+@real
+def test_of_90_logins_at_once_from_one_address_60_reach_the_password(api):
+    wait_for_room("127.0.0.1")
+
+    answers = at_once(90, lambda n: call(api, "POST", LOGIN, wrong_login(f"target{n}@acme.test")))
+
+    assert Counter(answer.status for answer in answers) == {401: 60, 429: 30}
+
+
+@both_stores
+@real
+def test_of_64_refreshes_at_once_of_one_sign_in_30_are_answered(api, alice):
+    wait_for_room("127.0.0.1", str(alice.sign_in_id))
+    body = {"refresh_token": alice.pair.refresh_token}
+
+    answers = at_once(64, lambda _: call(api, "POST", REFRESH, body))
+
+    assert Counter(answer.status for answer in answers) == {200: 30, 429: 34}
+
+
+@both_stores
+@real
+def test_of_128_refreshes_at_once_from_one_address_100_are_looked_at(api):
+    wait_for_room("127.0.0.1")
+
+    answers = at_once(128, lambda n: call(api, "POST", REFRESH, {"refresh_token": f"nonsense{n}"}))
+
+    assert Counter(answer.status for answer in answers) == {401: 100, 429: 28}
+
+
+@both_stores
+@real
+def test_a_keys_hour_is_exact_at_once_and_recorded(api, alice):
+    key, raw = alice.make_key(hourly_limit=20)
+
+    answers = at_once(40, lambda _: call(api, "GET", GEOFENCES, headers={"X-API-KEY": raw}))
+
+    assert Counter(answer.status for answer in answers) == {200: 20, 429: 20}
+    wait_until(lambda: sum(CredentialUsage.objects.values_list("refusals", flat=True)) == 20)
+    hour = CredentialUsage.objects.get(credential_id=key.id)
+    assert (hour.requests, hour.refusals, hour.last_ip) == (20, 20, "127.0.0.1")
+
+
+@real
+def test_with_redis_the_plans_limit_counts_there(redis_server, redis_store, alice):
+    key, raw = alice.make_key()
+
+    call(redis_server, "GET", GEOFENCES, headers={"X-API-KEY": raw})
+
+    counted = redis.Redis.from_url(redis_store).keys(f"plan:{key.id}:*")
+    assert len(counted) == 1
+
+
+@both_stores
+@real
+def test_a_raised_limit_lets_requests_in_at_once(api, alice):
+    key, raw = alice.make_key(hourly_limit=3)
+    before = [call(api, "GET", GEOFENCES, headers={"X-API-KEY": raw}).status for _ in range(10)]
+
+    ApiKey.objects.filter(id=key.id).update(hourly_limit=8)
+    after = [call(api, "GET", GEOFENCES, headers={"X-API-KEY": raw}).status for _ in range(6)]
+
+    assert (before, after) == ([200] * 3 + [429] * 7, [200] * 5 + [429])
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 5) -> None:
+    """The record of use is written a moment after the answer where Redis counts."""
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+@real
+def test_redis_gone_the_same_limit_counts_in_postgres(redis_server, redis_store):
+    redis_store.stop()
+    wait_for_room("127.0.0.1", "target@acme.test")
+    try:
+        answers = at_once(64, lambda _: call(redis_server, "POST", LOGIN, wrong_login("target@acme.test")))
+    finally:
+        redis_store.start()
+
+    assert Counter(answer.status for answer in answers) == {401: 15, 429: 49}
+    assert "limits count in Postgres" in redis_server.log.read_text()
+    with connections["counters"].cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM spatialflow_counter")
+        assert cursor.fetchone()[0] >= 2
+
+
+@both_stores
+@real
+def test_attempts_at_one_exhausted_email_take_no_room_from_the_others_at_that_address(api):
+    """60 attempts are allowed: 15 at one email, and 45 more, however many are refused for that email meanwhile."""
+    wait_for_room("127.0.0.1", "target@acme.test", seconds=20)
+    for _ in range(15):
+        assert call(api, "POST", LOGIN, wrong_login("target@acme.test")).status == 401
+
+    def attempt(n: int) -> int:
+        email = "target@acme.test" if n % 2 else f"other{n}@acme.test"
+        return call(api, "POST", LOGIN, wrong_login(email)).status
+
+    statuses = at_once(120, attempt)
+
+    assert Counter(statuses[0::2]) == {401: 45, 429: 15}
+    assert Counter(statuses[1::2]) == {429: 60}
