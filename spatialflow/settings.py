@@ -182,7 +182,7 @@ CACHES = {
 }
 RATELIMIT_USE_CACHE = "counters"
 SILENCED_SYSTEM_CHECKS = [
-    "django_ratelimit.W001",  # it knows only foreign backends; that ours count exactly is shown by tests/test_limits.py
+    "django_ratelimit.W001",  # that ours, unknown to it, count exactly is shown by tests/test_limits_at_once.py
     "django_ratelimit.E003",
     "admin.E402",  # the operator's pages know who is there by the dashboard's session (dashboard/operator/site.py)
     "admin.E408",
