@@ -21,13 +21,13 @@ from rest_framework.request import Request
 from accounts.audit import Action, record_for
 from geofences.geometry import FenceGeometry, GeometryError, read_geometry
 from geofences.models import Geofence
+from geofences.turns import LOCK_BULK, second_key
 from geofences.writes import columns_of
 from spatialflow.errors import Conflict, PayloadTooLarge
 
 MAX_ITEMS = 500
 DEFAULT_BUFFER_METERS = 100
 MAX_NAME = 100
-LOCK_BULK = 0x6765_6F62  # first half of an advisory lock's key, any number of our own
 
 Strategy = Literal["skip", "override", "fail"]
 
@@ -145,7 +145,7 @@ def _take_turn(workspace_id: uuid.UUID) -> None:
     """Wait for the workspace's turn to look for duplicates and make fences, and hold it until the transaction ends. No
     index could tell: equal addresses may be stored on purpose."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_BULK, workspace_id.int % 2**31])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_BULK, second_key(workspace_id)])
 
 
 def _refuse_first(repeated: list[Item]) -> None:

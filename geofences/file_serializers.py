@@ -9,7 +9,7 @@ from geofences.files.formats import BY_MEDIA_TYPE, FORMATS
 from geofences.geometry import MAX_RADIUS_METERS
 from geofences.imports import ImportOptions
 from geofences.queries import GeofencePage
-from geofences.serializers import read_page_query
+from geofences.serializers import TRUE_OR_FALSE, read_page_query
 from spatialflow.digits import NumberField
 from spatialflow.errors import ApiError, ErrorSerializer
 
@@ -29,10 +29,9 @@ class TrueOrFalseWordField(serializers.BooleanField):
     default_error_messages = {"invalid": "Must be true or false."}
 
     def to_internal_value(self, data: str) -> bool:
-        words = {"true": True, "1": True, "false": False, "0": False}
-        if data.lower() not in words:
+        if data.lower() not in TRUE_OR_FALSE:
             self.fail("invalid")
-        return words[data.lower()]
+        return TRUE_OR_FALSE[data.lower()]
 
 
 class ImportQuerySerializer(serializers.Serializer):

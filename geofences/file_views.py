@@ -66,8 +66,8 @@ class ImportView(WorkspaceAPIView):
 
 class ExportView(WorkspaceAPIView):
     """All fences of the list as a file, oldest first; a later import makes the same fences of it. A circle is a point
-    with its radius beside it, for none of the formats has circles. One export of a workspace at a time and two in all:
-    else 409 `export_under_way` or 503 `exports_busy`, with `Retry-After`.
+    with its radius beside it, for none of the formats has circles. One export of a workspace at a time, one in
+    each server process and two in all: else 409 `export_under_way` or 503 `exports_busy`, with `Retry-After`.
     """
 
     http_method_names = WITHOUT_HEAD

@@ -262,11 +262,14 @@ def _read_whole_number(
     return default
 
 
+TRUE_OR_FALSE = {"true": True, "1": True, "false": False, "0": False}
+
+
 def _read_true_or_false(query: QueryDict, name: str, default: bool, errors: dict[str, list[str]]) -> bool:
     text = query.get(name)
     if text is None:
         return default
-    value = {"true": True, "1": True, "false": False, "0": False}.get(text.lower())
+    value = TRUE_OR_FALSE.get(text.lower())
     if value is None:
         errors[name] = ["Must be true or false."]
         return default

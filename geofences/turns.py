@@ -18,6 +18,7 @@ EXPORT_SLOTS = 2
 # First halves of advisory locks' keys, any numbers of our own.
 LOCK_WORKSPACE, LOCK_SLOT = 0x6765_6F66, 0x6765_6F73
 LOCK_EXPORTING, LOCK_EXPORT_SLOT = 0x6765_6F78, 0x6765_6F79
+LOCK_BULK = 0x6765_6F62
 
 RETRY_AFTER = {"Retry-After": "5"}
 
@@ -55,13 +56,14 @@ def import_turn(workspace_id: uuid.UUID, max_idle_seconds: int = 0) -> Iterator[
     Postgres ends the transaction and frees the slot when the sender keeps it waiting for `max_idle_seconds`; 0 is
     forever. Raises ImportUnderWay, ImportsBusy.
     """
-    with _place(_import_place, ImportsBusy), transaction.atomic(), connection.cursor() as cursor:
-        if not _take(cursor, "pg_try_advisory_xact_lock", LOCK_WORKSPACE, _second_key(workspace_id)):
+    with transaction.atomic(), connection.cursor() as cursor:
+        if not _take(cursor, "pg_try_advisory_xact_lock", LOCK_WORKSPACE, second_key(workspace_id)):
             raise ImportUnderWay(headers=RETRY_AFTER)
-        if not any(_take(cursor, "pg_try_advisory_xact_lock", LOCK_SLOT, slot) for slot in range(SLOTS)):
-            raise ImportsBusy()
-        cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{max_idle_seconds}s'")
-        yield
+        with _place(_import_place, ImportsBusy):
+            if not any(_take(cursor, "pg_try_advisory_xact_lock", LOCK_SLOT, slot) for slot in range(SLOTS)):
+                raise ImportsBusy()
+            cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{max_idle_seconds}s'")
+            yield
 
 
 class ExportTurn:
@@ -73,13 +75,12 @@ class ExportTurn:
 
     def __init__(self, workspace_id: uuid.UUID) -> None:
         self._locks: list[tuple[int, int]] = []
-        self._has_place = _export_place.acquire(blocking=False)
-        if not self._has_place:
-            raise ExportsBusy()
+        self._has_place = False
         try:
-            if not self._hold(LOCK_EXPORTING, [_second_key(workspace_id)]):
+            if not self._hold(LOCK_EXPORTING, [second_key(workspace_id)]):
                 raise ExportUnderWay(headers=RETRY_AFTER)
-            if not self._hold(LOCK_EXPORT_SLOT, range(EXPORT_SLOTS)):
+            self._has_place = _export_place.acquire(blocking=False)
+            if not self._has_place or not self._hold(LOCK_EXPORT_SLOT, range(EXPORT_SLOTS)):
                 raise ExportsBusy()
         except BaseException:
             self.end()
@@ -130,5 +131,6 @@ def _take(cursor: Any, function: str, first_key: int, second_key: int) -> bool:
     return bool(cursor.fetchone()[0])
 
 
-def _second_key(workspace_id: uuid.UUID) -> int:
+def second_key(workspace_id: uuid.UUID) -> int:
+    """Return the second half of an advisory lock's key that stands for a workspace."""
     return workspace_id.int % 2**31

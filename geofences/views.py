@@ -90,7 +90,8 @@ class GeofenceView(WorkspaceAPIView):
     @extend_schema(operation_id="update_geofence", request=UpdateGeofenceSerializer, responses=GeofenceAnswer)
     def put(self, request: Request, geofence_id: str) -> Response:
         """Change what is given. Where `source` is `address`, the circle follows `buffer_meters`, `lat` and `lng`, and
-        another geometry makes a drawn fence of it; of a drawn fence these three say where its address lies.
+        a geometry that is not that circle makes a drawn fence of it; of a drawn fence these three say where its
+        address lies.
         """
         identifier = read_id(geofence_id)
         fields = _validated(UpdateGeofenceSerializer(data=request.data))

@@ -160,21 +160,23 @@ def is_circle_around(geometry: Mapping[str, Any], radius: float | None, point: l
 def _with_circle(fence: Geofence, fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the fields with the geometry that follows from them.
 
-    A fence made from an address is a circle of `buffer_meters` around `lat` and `lng`: it changes with them, and
-    another geometry makes a drawn fence of it. In a drawn fence they only say where an address lies. Raises
-    CircleRefused.
+    A fence made from an address is a circle of `buffer_meters` around `lat` and `lng`: it changes with them, and a
+    geometry that is not that circle makes a drawn fence of it. In a drawn fence they only say where an address lies.
+    Raises CircleRefused.
     """
     if fence.source != "address":
         return fields
     geometry = fields["geometry"].given if "geometry" in fields else fence.geometry
-    if not is_circle_around(geometry, fence.buffer_meters, fence.point):
-        return {"buffer_meters": None, **fields, "source": "draw"}
     radius = fields.get("buffer_meters", fence.buffer_meters)
-    center = [fields["lng"], fields["lat"]] if "lng" in fields else fence.point
-    if radius is None or center[0] is None:
-        raise CircleRefused()
+    center = fence.point
+    if "lng" in fields:
+        center = None if fields["lng"] is None else [fields["lng"], fields["lat"]]
     if is_circle_around(geometry, radius, center):
         return fields
+    if not is_circle_around(geometry, fence.buffer_meters, fence.point):
+        return {"buffer_meters": None, **fields, "source": "draw"}
+    if radius is None or center is None:
+        raise CircleRefused()
     try:
         circle = read_geometry({"type": "Circle", "center": center, "radius_meters": radius})
     except GeometryError as error:

@@ -55,6 +55,16 @@ def test_the_circle_it_has_already_changes_nothing(alice: Actor, fence: dict[str
     assert answer.json() == {**fence, "updated_at": answer.json()["updated_at"]}
 
 
+def test_a_circle_with_its_radius_and_place_stays_that_of_its_address(alice: Actor, fence: dict[str, Any]) -> None:
+    circle = {"type": "Circle", "center": [8.502, 47.3], "radius_meters": 200}
+
+    shown = put(alice, fence, geometry=circle, buffer_meters=200, **NEAR).json()
+    wider = put(alice, fence, buffer_meters=300).json()
+
+    assert (shown["source"], shown["geometry"], shown["buffer_meters"]) == ("address", circle, 200)
+    assert (wider["source"], wider["geometry"]) == ("address", {**circle, "radius_meters": 300})
+
+
 def test_another_geometry_makes_it_a_drawn_fence(alice: Actor, fence: dict[str, Any]) -> None:
     shown = put(alice, fence, geometry=POLYGON).json()
 

@@ -97,6 +97,24 @@ def test_an_export_forgotten_by_everybody_may_be_collected_in_the_middle_of_a_st
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_second_export_of_a_workspace_is_told_so_by_every_process(alice: Actor, server: Server) -> None:
+    key = alice.make_key()[1]
+    fence = store_row(alice, "0", metadata={"a": "x" * LARGE})
+    Geofence.objects.bulk_create(copy_of(fence, number) for number in range(1, MANY))
+
+    stalled = ask_and_read_nothing(server, key)
+    try:
+        deadline = time.monotonic() + 10
+        while not locks_held() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        others = [call(server, "GET", EXPORT, headers={"X-API-KEY": key}) for _ in range(8)]
+    finally:
+        stalled.close()
+
+    assert {(answer.status, answer.body["error_code"]) for answer in others} == {(409, "export_under_way")}
+
+
+@pytest.mark.django_db(transaction=True)
 def test_readers_who_stall_leave_threads_to_everybody_else(alice: Actor, mallory: Actor, server: Server) -> None:
     actors = (alice, mallory)
     keys = {actor.user.pk: actor.make_key()[1] for actor in actors}
