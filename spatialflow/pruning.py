@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from django.db import DatabaseError, connection, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection, connections, transaction
 from django.db.models import QuerySet
 
 from spatialflow.counters import FORGET_EXPIRED
@@ -26,10 +26,13 @@ class ChoreFailed(Exception):
 
 @dataclass(frozen=True)
 class Chore:
-    """One kind of row that is removed. `batches` does it, and yields how many rows each batch has removed."""
+    """One kind of row that is removed. `batches` does it by the connection `using`, and yields how many rows each
+    batch has removed.
+    """
 
     what: str
     batches: Callable[[], Iterable[int]]
+    using: str = DEFAULT_DB_ALIAS
 
 
 def prune() -> Iterator[str]:
@@ -42,8 +45,9 @@ def prune() -> Iterator[str]:
         try:
             for batch in chore.batches():
                 removed += batch
-        except DatabaseError as error:
-            if not connection.is_usable():
+        except (DatabaseError, InterfaceError) as error:
+            by = connections[chore.using]
+            if by.connection is None or not by.is_usable():
                 raise
             logger.error("pruning %s failed (%s)", chore.what, type(error).__name__)
             failed.append(chore.what)
@@ -82,4 +86,4 @@ def _expired_counters() -> Iterator[int]:
             cursor.execute(FORGET_EXPIRED)
 
 
-chores = [Chore("counters", _expired_counters)]
+chores = [Chore("counters", _expired_counters, using="counters")]

@@ -55,7 +55,7 @@ def check_ready() -> dict[str, str]:
 
 def _lacks_migrations() -> bool:
     """Return whether the code knows migrations that the database has not had; a newer database is fine (an upgrade
-    migrates before the old processes end). One query.
+    migrates before the old processes end). Two queries.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('django_migrations') IS NOT NULL")

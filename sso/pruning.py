@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from spatialflow import clock
 from spatialflow.pruning import Chore, delete_in_batches
 from sso.models import (
     LoginCode,
@@ -34,7 +35,7 @@ ONE_TIME_ROWS: tuple[type[models.Model], ...] = (
 
 def _expired(model: type[models.Model]) -> Chore:
     def doomed() -> QuerySet:
-        return model._default_manager.filter(expires_at__lt=timezone.now())
+        return model._default_manager.filter(expires_at__lt=clock.now())
 
     return Chore(str(model._meta.verbose_name_plural), delete_in_batches(doomed))
 

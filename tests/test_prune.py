@@ -339,6 +339,31 @@ def test_without_a_database_it_says_so_and_fails():
     assert gone.stderr.strip().splitlines()[-1] == "CommandError: The database does not answer (OperationalError)."
 
 
+@real
+def test_one_that_repeats_itself_goes_on_after_its_connections_were_cut(database_url, alice):
+    address = f"{database_url}{'&' if '?' in database_url else '?'}application_name=pruner"
+    command = [sys.executable, "manage.py", "prune", "--every", "1"]
+    spend(1)
+    with subprocess.Popen(command, cwd=PROJECT, env={**os.environ, "DATABASE_URL": address}) as pruner:
+        try:
+            assert is_removed_soon()
+            with connections["default"].cursor() as cursor:
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pruner'"
+                )
+            spend(1)
+            assert is_removed_soon()
+        finally:
+            pruner.terminate()
+
+
+def is_removed_soon() -> bool:
+    deadline = time.monotonic() + 15
+    while SpentToken.objects.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not SpentToken.objects.exists()
+
+
 def test_the_composed_service_runs_it_every_hour():
     services = YAML(typ="safe").load(PROJECT / "docker-compose.yml")["services"]
     assert services["prune"]["command"] == ["python", "manage.py", "prune", "--every", "3600"]

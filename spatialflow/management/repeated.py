@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connections
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class RepeatedCommand(BaseCommand):
                 self._run()
             except CommandError as error:
                 logger.error("%s Trying again in %s s.", error, options["every"])
-            connection.close()
+            connections.close_all()
             time.sleep(options["every"])
 
     def _run(self) -> None:
