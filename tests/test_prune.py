@@ -22,6 +22,7 @@ from accounts.models import AuditEvent, CredentialUsage, Invitation, MailedToken
 from accounts.outbox import sealed
 from apikeys.models import ApiKey
 from sso.models import IdentityProvider, LoginCode, OAuthState, SamlAttempt, SamlRequest, SpentToken
+from tests.faults.clocks import wrong_clock
 from tests.support.cast import Actor
 from tests.support.launch import PROJECT
 from tests.support.mails import delivered
@@ -355,6 +356,21 @@ def test_one_that_repeats_itself_goes_on_after_its_connections_were_cut(database
             assert is_removed_soon()
         finally:
             pruner.terminate()
+
+
+@real
+def test_a_host_whose_clock_is_ahead_removes_nothing_that_still_counts(database_url, alice):
+    spend(1)
+    environment = {**os.environ, "DATABASE_URL": database_url, **wrong_clock(3600)}
+    command = [sys.executable, "manage.py", "prune"]
+
+    SpentToken.objects.update(expires_at=timezone.now() + timedelta(minutes=5))
+    subprocess.run(command, cwd=PROJECT, env=environment, check=True)
+    assert SpentToken.objects.count() == 1
+
+    SpentToken.objects.update(expires_at=timezone.now() - timedelta(minutes=5))
+    subprocess.run(command, cwd=PROJECT, env=environment, check=True)
+    assert not SpentToken.objects.exists()
 
 
 def is_removed_soon() -> bool:

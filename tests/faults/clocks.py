@@ -65,11 +65,16 @@ def wrong_by(found: Stage, ahead: int) -> Finding:
 
 def serving_at(found: Stage, ahead: int) -> AbstractContextManager[Server]:
     """Run the service on a host whose clock of the day is so many seconds ahead."""
+    return found.serving(**wrong_clock(ahead))
+
+
+def wrong_clock(ahead: int) -> dict[str, str]:
+    """Return the environment of a process for which the time of the day is so many seconds ahead."""
     library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
     if library is None:
         raise RuntimeError("No libfaketime is here: install the Debian package faketime.")
     monotonic = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
-    return found.serving(LD_PRELOAD=str(library), FAKETIME=f"{ahead:+d}", **monotonic)
+    return {"LD_PRELOAD": str(library), "FAKETIME": f"{ahead:+d}", **monotonic}
 
 
 def sign_in_and_go_on(hosts: Hosts, first: Server, second: Server, turn: str, person: int) -> None:
