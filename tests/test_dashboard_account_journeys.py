@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from dashboard.session import FRESH_FOR
 from tests.support.cast import PASSWORD, Actor
-from tests.support.dashboard_browser import Viewport, at_each_width, journey, look_at, sign_in
+from tests.support.dashboard_browser import Viewport, journey, look_at, on_a_desktop, sign_in
 from tests.support.totp import code, wait_for_an_early_moment
 
 pytest_plugins = ["tests.support.dashboard_fixtures"]
@@ -40,7 +40,7 @@ def grow_old(page: Page) -> None:
     page.context.add_cookies([{**cookie, "value": kept.session_key}])
 
 
-@at_each_width
+@on_a_desktop
 def test_a_second_factor_is_set_up_used_and_removed(site: str, viewport: Viewport, alice: Actor):
     def steps(page: Page) -> None:
         sign_in(page, alice.user.email)
@@ -96,7 +96,7 @@ def sign_in_with_code(page: Page, email: str, otp: str) -> None:
     page.wait_for_url(lambda url: "/sign-in" not in url)
 
 
-@at_each_width
+@on_a_desktop
 def test_sign_ins_are_ended_and_a_workspace_is_made_and_entered(site: str, viewport: Viewport, alice: Actor):
     def steps(page: Page) -> None:
         sign_in(page, alice.user.email)
@@ -138,7 +138,7 @@ def test_sign_ins_are_ended_and_a_workspace_is_made_and_entered(site: str, viewp
     journey(site, viewport, steps)
 
 
-@at_each_width
+@on_a_desktop
 def test_a_profile_is_kept_and_an_account_ends_after_a_fresh_proof(site: str, viewport: Viewport, alice: Actor):
     def steps(page: Page) -> None:
         sign_in(page, alice.user.email)
@@ -174,7 +174,7 @@ def test_a_profile_is_kept_and_an_account_ends_after_a_fresh_proof(site: str, vi
     journey(site, viewport, steps, refusals={400, 422})
 
 
-@at_each_width
+@on_a_desktop
 def test_the_address_and_the_password_change(site: str, viewport: Viewport, alice: Actor):
     def steps(page: Page) -> None:
         sign_in(page, alice.user.email)

@@ -10,7 +10,7 @@ from accounts.invitations import invite
 from accounts.models import SignIn, Workspace
 from tests.support.apple_provider import DANA, StandIn, serve
 from tests.support.cast import PASSWORD, Actor
-from tests.support.dashboard_browser import Viewport, at_each_width, journey, local, look_at, sign_in
+from tests.support.dashboard_browser import Viewport, journey, local, look_at, on_a_phone, sign_in
 from tests.support.entrance import link_in
 from tests.support.launch import launch
 from tests.support.mails import mail_files, mail_of
@@ -56,7 +56,7 @@ def expect_signed_in(page: Page, email: str) -> None:
     assert not path_of(page).startswith("/sign-in")
 
 
-@at_each_width
+@on_a_phone
 def test_password_and_second_factor_with_the_keyboard_alone(site: str, viewport: Viewport, alice: Actor):
     wait_for_an_early_moment()
     secret, _ = enrol(alice)
@@ -93,7 +93,7 @@ def test_password_and_second_factor_with_the_keyboard_alone(site: str, viewport:
     journey(site, viewport, steps, refusals={401})
 
 
-@at_each_width
+@on_a_phone
 def test_signing_out_and_going_back_shows_nothing(site: str, viewport: Viewport, alice: Actor):
     def steps(page: Page) -> None:
         sign_in(page, alice.user.email)
@@ -108,7 +108,7 @@ def test_signing_out_and_going_back_shows_nothing(site: str, viewport: Viewport,
     journey(site, viewport, steps)
 
 
-@at_each_width
+@on_a_phone
 def test_signing_up_verifying_and_forgetting_the_password(site: str, viewport: Viewport, db):
     email = f"{'phone' if 'is_mobile' in viewport else 'desktop'}@person.test"
 
@@ -151,7 +151,7 @@ def test_signing_up_verifying_and_forgetting_the_password(site: str, viewport: V
     journey(site, viewport, steps, refusals={422})
 
 
-@at_each_width
+@on_a_phone
 def test_accepting_an_invitation(site: str, viewport: Viewport, alice: Actor):
     link = urlsplit(invite(alice.request(), "new@person.test", "member").link)
 
@@ -167,7 +167,7 @@ def test_accepting_an_invitation(site: str, viewport: Viewport, alice: Actor):
     journey(site, viewport, steps)
 
 
-@at_each_width
+@on_a_phone
 def test_an_invitation_for_somebody_else_than_who_is_signed_in(
     site: str, viewport: Viewport, alice: Actor, bob: Actor, mallory: Actor
 ):
@@ -203,7 +203,7 @@ def site_with_apple(database_url: str, apple: StandIn) -> Iterator[str]:
         yield local(running)
 
 
-@at_each_width
+@on_a_phone
 def test_apple_posts_its_answer_across_sites(site_with_apple: str, viewport: Viewport, apple: StandIn):
     def steps(page: Page) -> None:
         page.goto("/settings/profile")
@@ -221,7 +221,7 @@ def test_apple_posts_its_answer_across_sites(site_with_apple: str, viewport: Vie
     assert SignIn.objects.get().method == "apple"
 
 
-@at_each_width
+@on_a_phone
 @pytest.mark.parametrize("is_required", [False, True], ids=["offered", "required"])
 def test_the_identity_provider_of_the_workspace(site: str, viewport: Viewport, alice: Actor, is_required: bool):
     Workspace.objects.filter(id=alice.workspace.id).update(requires_sso=is_required)
@@ -242,7 +242,7 @@ def test_the_identity_provider_of_the_workspace(site: str, viewport: Viewport, a
     assert SignIn.objects.latest("created_at").method == "saml"
 
 
-@at_each_width
+@on_a_phone
 def test_a_locked_out_owner_repairs_single_sign_on(site: str, viewport: Viewport, alice: Actor):
     Workspace.objects.filter(id=alice.workspace.id).update(requires_sso=True)
     for sent in mail_files():

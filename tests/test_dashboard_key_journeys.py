@@ -15,7 +15,7 @@ from accounts.scopes import SCOPE_BITS
 from apikeys.models import ApiKey
 from dashboard.session import FRESH_FOR
 from tests.support.cast import PASSWORD, Actor
-from tests.support.dashboard_browser import Viewport, at_each_width, journey, look_at, sign_in
+from tests.support.dashboard_browser import Viewport, journey, look_at, on_a_phone, sign_in
 from tests.support.race import call
 
 pytest_plugins = ["tests.support.dashboard_fixtures"]
@@ -68,7 +68,7 @@ def grow_old(page: Page) -> None:
     page.context.add_cookies([{**cookie, "value": kept.session_key}])
 
 
-@at_each_width
+@on_a_phone
 def test_its_use_is_seen_live_and_what_it_does_not_need_is_taken_away(site: str, viewport: Viewport, alice, key):
     def steps(page: Page) -> None:
         sign_in(page, alice.user.email)
@@ -103,7 +103,7 @@ def test_its_use_is_seen_live_and_what_it_does_not_need_is_taken_away(site: str,
     assert ApiKey.objects.get().scopes == ["geofences:read"]
 
 
-@at_each_width
+@on_a_phone
 def test_widening_it_leads_by_way_of_a_proof_back_to_the_form(site: str, viewport: Viewport, alice, key):
     def steps(page: Page) -> None:
         sign_in(page, alice.user.email)
@@ -128,7 +128,7 @@ def test_widening_it_leads_by_way_of_a_proof_back_to_the_form(site: str, viewpor
     assert (changed.scopes, changed.hourly_limit) == ([*BOTH, "devices:read"], 50)
 
 
-@at_each_width
+@on_a_phone
 def test_it_is_stopped_woken_given_an_end_and_a_new_secret(site: str, viewport: Viewport, alice: Actor):
     key, old_raw = alice.make_key(["geofences:read"], name="Tablet")
     date = (timezone.now() + timedelta(days=20)).date().isoformat()

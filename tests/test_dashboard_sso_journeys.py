@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from accounts.models import Workspace, WorkspaceDomain
 from sso.models import IdentityProvider
 from tests.support.cast import Actor
-from tests.support.dashboard_browser import Viewport, at_each_width, journey, local, look_at, sign_in
+from tests.support.dashboard_browser import Viewport, journey, local, look_at, on_a_desktop, sign_in
 from tests.support.dns_server import DnsServer, dns_server
 from tests.support.launch import launch
 from tests.support.pysaml2_idp import pysaml2_idp
@@ -101,7 +101,7 @@ def try_until_it_passes(page: Page, provider: RealProvider) -> None:
     press(page, "Go on with the steps")
 
 
-@at_each_width
+@on_a_desktop
 def test_an_owner_goes_the_whole_way(
     site: str, viewport: Viewport, alice: Actor, bob: Actor, dns: DnsServer, provider: RealProvider
 ):
@@ -132,7 +132,7 @@ def test_an_owner_goes_the_whole_way(
     assert Workspace.objects.get(slug="acme").requires_sso and WorkspaceDomain.objects.proven().count() == 1
 
 
-@at_each_width
+@on_a_desktop
 def test_a_second_connection_is_tested_swapped_and_rolled_back(
     site: str, viewport: Viewport, alice: Actor, bob: Actor, provider: RealProvider
 ):

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.cast import Actor
-from tests.support.dashboard_browser import Viewport, at_each_width, journey, look_at
+from tests.support.dashboard_browser import Viewport, journey, look_at, on_a_phone
 from tests.support.race import call
 
 pytest_plugins = ["tests.support.dashboard_fixtures"]
@@ -27,7 +27,7 @@ def copied(page: Page, button: int = 0) -> str:
     return text
 
 
-@at_each_width
+@on_a_phone
 def test_from_the_first_page_to_a_key_that_came_and_went(site: str, viewport: Viewport, alice: Actor):
     def steps(page: Page) -> None:
         come_in(page)

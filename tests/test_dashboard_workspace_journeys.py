@@ -13,7 +13,7 @@ from accounts.audit import Action, Person, record
 from accounts.models import AuditEvent, Invitation, Membership, Workspace
 from accounts.principal import Client
 from tests.support.cast import Actor
-from tests.support.dashboard_browser import PHONE, Viewport, at_each_width, journey, look_at, sign_in
+from tests.support.dashboard_browser import PHONE, Viewport, journey, look_at, on_a_desktop, sign_in
 
 pytest_plugins = ["tests.support.dashboard_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,7 +37,7 @@ def go_to(page: Page, place: str) -> None:
     page.get_by_role("navigation", name="Settings").first.get_by_role("link", name=place, exact=True).click()
 
 
-@at_each_width
+@on_a_desktop
 def test_somebody_is_invited_comes_in_and_gets_another_role(site: str, viewport: Viewport, alice: Actor):
     def invite(page: Page) -> str:
         go_to(page, "Members")
@@ -110,7 +110,7 @@ def test_many_invitations_are_sent_again_with_progress(site: str, alice: Actor, 
     assert Invitation.objects.pending().filter(expires_at__gt=now + timedelta(days=6)).count() == 210
 
 
-@at_each_width
+@on_a_desktop
 def test_an_owner_decides_security_and_ends_the_workspace(site: str, viewport: Viewport, alice: Actor):
     def steps(page: Page) -> None:
         sign_in(page, alice.user.email)
@@ -153,7 +153,7 @@ def tell(alice: Actor, mallory: Actor) -> None:
     record(Action.KEY_REVOKED, client, "Theirs alone.", workspace_id=mallory.workspace.id)
 
 
-@at_each_width
+@on_a_desktop
 def test_the_audit_log_is_searched_exported_and_verified(
     site: str, viewport: Viewport, alice: Actor, mallory: Actor, tmp_path: Path
 ):

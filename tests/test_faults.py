@@ -1,4 +1,4 @@
-"""What must hold when a part of the service fails, three of the faults played shortly; `make faults` plays them all.
+"""What must hold when a part of the service fails, two of the faults played shortly; `make faults` plays them all.
 
 Servers and database are the tests' own: they are stopped and killed.
 """
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults import postgres, sign_ins, workers
+from tests.faults import postgres, workers
 from tests.faults.stage import Stage, stage
 
 
@@ -24,7 +24,3 @@ def test_a_restart_of_postgres_refuses_only_while_it_lasts_and_loses_nothing(fou
 
 def test_the_token_at_hand_outlives_a_process_killed_in_its_refresh(found: Stage):
     assert workers.killed_in_a_refresh(found).broken == []
-
-
-def test_of_a_crowd_that_signs_in_everybody_gets_the_right_answer(found: Stage):
-    assert sign_ins.crowded(found, 625).broken == []

@@ -32,7 +32,10 @@ Viewport = dict[str, Any]
 DESKTOP: Viewport = {"viewport": {"width": 1280, "height": 800}}
 PHONE: Viewport = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 SCHEMES = ("light", "dark")
+# Each page is looked at on both (test_dashboard_tour.py); of the long journeys, each is made on one.
 at_each_width = pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+on_a_desktop = pytest.mark.parametrize("viewport", [DESKTOP], ids=["desktop"])
+on_a_phone = pytest.mark.parametrize("viewport", [PHONE], ids=["phone"])
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 GRAVE = {"serious", "critical"}
