@@ -21,7 +21,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Return a connection that notices a silent server; set the clock by it. Raises psycopg's OperationalError."""
         self.isolation_level = IsolationLevel.READ_COMMITTED
         new = WatchedConnection.open(conn_params)
-        new.autocommit = True
         clock.set_by(new)
         return new
 
