@@ -74,6 +74,7 @@ FORGERIES: dict[str, Any] = {
     "iat missing": lambda a: sign(claims_of(a, iat=...)),
     "iat an hour ahead": lambda a: sign(claims_of(a, iat=int(time.time()) + 3600)),
     "iat null": lambda a: sign(claims_of(a, iat=None)),
+    "nbf ahead": lambda a: sign(claims_of(a, nbf=int(time.time()) + 3600)),
     "iss missing": lambda a: sign(claims_of(a, iss=...)),
     "iss longer": lambda a: sign(claims_of(a, iss=settings.JWT_ISSUER + "/")),
     "iss a part": lambda a: sign(claims_of(a, iss=settings.JWT_ISSUER[:-1])),

@@ -153,9 +153,7 @@ FORGERIES: dict[str, Any] = {
     ),
     "HMAC with nothing": lambda c: by_hmac(c, b"", "curve"),
     "HMAC with the secret from before under the curve's kid": lambda c: by_hmac(c, OLD_SECRET.encode(), "curve"),
-    "HMAC with the refresh token's secret": lambda c: by_hmac(
-        c, key_ring("refresh").keys["curve"].signs.encode(), "curve"
-    ),
+    "HMAC with the refresh token's secret": lambda c: by_hmac(c, key_ring("refresh").keys["curve"].signs, "curve"),
     "the curve's signature under the secret's kid": lambda c: signed(c, PRIVATE, "ES256", kid=OLD_KID),
     "the next key's signature under the first's kid": lambda c: signed(c, NEXT, "ES256", kid="curve"),
     "a stranger's signature": lambda c: signed(c, STRANGERS, "ES256", kid="curve"),
