@@ -16,7 +16,7 @@ from accounts.password_changes import refuse_weak_choice as refuse_weak_new_pass
 from accounts.passwords import refuse_weak_password
 from accounts.serializers.auth import LoginSerializer
 from accounts.serializers.identity import EmailSerializer, SignupSerializer
-from accounts.throttles import charge_email, charged_by_address
+from accounts.throttles import charge_email, charge_login, charged_by_address, charged_if_refused
 from spatialflow.throttling import Limit
 
 
@@ -29,9 +29,9 @@ def validated(serializer: type[serializers.Serializer], request: Request) -> Any
 
 def read_login(request: Request) -> dict[str, Any]:
     """Return email, password and code, before any password is hashed."""
-    with charged_by_address(throttles.LOGIN_BY_ADDRESS, request):
+    with charged_if_refused(throttles.LOGIN_BY_ADDRESS, request):
         body: dict[str, Any] = validated(LoginSerializer, request).validated_data
-        charge_email(throttles.LOGIN_BY_EMAIL, request, body["email"])
+    charge_login(request, body["email"])
     return body
 
 

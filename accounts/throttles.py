@@ -1,10 +1,11 @@
 """The limits: numbers, what each counts by, and where it is asked. How counting works is in spatialflow/throttling.py.
 
-Limits are asked before a password is hashed. An exhausted limit by address refuses before the body is read; it is
+Limits are asked before a password is hashed. An exhausted limit by address refuses before anything is looked up; it is
 charged last, so that a refusal by a narrower limit does not count against everybody at that address. An endpoint with
 limits of its own (its `throttle_classes` are empty) does not count against the general ones.
 """
 
+import uuid
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -109,13 +110,31 @@ def charged_by_address(limit: Limit, request: Request) -> AbstractContextManager
     return limit.charged_last(request, network(request))
 
 
+def charged_if_refused(limit: Limit, request: Request) -> AbstractContextManager[None]:
+    """Charge the caller's address for a request that the block refuses, and no other. Raises `Throttled`."""
+    return limit.charged_if_refused(request, network(request))
+
+
 def charge_email(limit: Limit, request: Request, typed_email: str) -> None:
     """Charge an email address in its canonical form, or as folded text where it is none. Raises `Throttled`."""
+    limit.charge(request, _identity(typed_email))
+
+
+def charge_login(request: Request, typed_email: str) -> None:
+    """Charge the caller's address and the email address, as `charge_email` does, in one trip. Raises `Throttled`."""
+    LOGIN_BY_ADDRESS.charge_with(LOGIN_BY_EMAIL, request, network(request), _identity(typed_email))
+
+
+def charge_refresh(request: Request, sign_in_id: uuid.UUID) -> None:
+    """Charge the caller's address and the sign-in of a token of our signature, in one trip. Raises `Throttled`."""
+    REFRESH_BY_ADDRESS.charge_with(REFRESH_BY_TOKEN, request, network(request), str(sign_in_id))
+
+
+def _identity(typed_email: str) -> str:
     try:
-        identity = canonical_email(typed_email)
+        return canonical_email(typed_email)
     except ValidationError:
-        identity = fold(typed_email)
-    limit.charge(request, identity)
+        return fold(typed_email)
 
 
 def charge_caller(request: Request, *, sign_in: Limit, key: Limit) -> None:

@@ -1,14 +1,16 @@
 """The counters behind the limits, as two cache backends for django-ratelimit: Postgres, and Redis with Postgres to
 fall back on.
 
-django-ratelimit asks `add(key, 1)` and, when the counter exists already, `incr(key)`. Here `add` counts at once, in
-one atomic statement, and `incr` hands out what it counted, so that one limit costs one trip. A counter's key names
-its window, so an expired row can never be counted on; expiry only frees the space.
+django-ratelimit says under which key a request counts, for how long that is kept, and against which number. It counts
+one limit at a time, in up to two trips (`add`, then `incr`); so here `add` only notes what it says, and whoever asked
+counts at once, in one atomic statement, for one limit or for two. A counter's key names its window, so an expired row
+can never be counted on; expiry only frees the space.
 """
 
 import logging
 import random
 import time
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -29,34 +31,66 @@ INSERT INTO spatialflow_counter (key, count, expires_at) VALUES (%s, %s, now() +
 ON CONFLICT (key) DO UPDATE SET count = spatialflow_counter.count + EXCLUDED.count
 RETURNING count
 """
+# The narrow one first, and the wide one only where that one has room: what it refuses takes no room from others, not
+# even for a moment. Whoever counts two locks them in this order, so nobody waits in a circle.
+COUNT_BOTH = """
+WITH narrow AS (
+    INSERT INTO spatialflow_counter AS counter (key, count, expires_at)
+    SELECT %(narrow)s, 1, now() + %(narrow_seconds)s * interval '1 second'
+    WHERE NOT EXISTS (SELECT FROM spatialflow_counter WHERE key = %(wide)s AND count >= %(wide_limit)s)
+    ON CONFLICT (key) DO UPDATE SET count = counter.count + 1
+    RETURNING count
+), wide AS (
+    INSERT INTO spatialflow_counter AS counter (key, count, expires_at)
+    SELECT %(wide)s, 1, now() + %(wide_seconds)s * interval '1 second' FROM narrow WHERE count <= %(narrow_limit)s
+    ON CONFLICT (key) DO UPDATE SET count = counter.count + 1
+    RETURNING count
+)
+SELECT coalesce((SELECT count FROM narrow), 0), coalesce((SELECT count FROM wide), 0)
+"""
 FORGET_EXPIRED = """
 DELETE FROM spatialflow_counter WHERE key IN (
     SELECT key FROM spatialflow_counter WHERE expires_at < now() LIMIT 1000 FOR UPDATE SKIP LOCKED)
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """One limit's count of one identity in one window. It is kept for `seconds`."""
+
+    key: str
+    seconds: int
+    limit: int
+
+
 class CounterCache(BaseCache):
-    """One counter a key. Django keeps one instance a thread, so what `add` leaves for `incr` is its own."""
+    """One counter a key. Django keeps one instance a thread, so what is noted here is that thread's own."""
 
     def __init__(self, location: str, params: dict[str, Any]) -> None:
         super().__init__(params)
         self.location = location
-        self.counted_key = ""
-        self._count = 0
-
-    def count(self, key: str, delta: int, seconds: int) -> int:
-        raise NotImplementedError
+        self.noted: tuple[str, int] = ("", 0)  # the key and the seconds that django-ratelimit asked for last
 
     def add(self, key: str, value: int, timeout: int = 60, version: int | None = None) -> bool:
-        self._count = self.count(key, value, timeout)
-        self.counted_key = key
-        return self._count == value
+        self.noted = key, timeout
+        return True
 
-    def incr(self, key: str, delta: int = 1, version: int | None = None) -> int:
-        return self._count
+    def count(self, key: str, delta: int, seconds: int) -> int:
+        """Add to a counter and return what it comes to; one trip."""
+        raise NotImplementedError
 
-    def get(self, key: str, default: Any = None, version: int | None = None) -> int:
-        return self._count
+    def count_both(self, narrow: Counter, wide: Counter) -> tuple[int, int]:
+        """Add one to both and return what they come to: 0 for the wide one where the narrow one refuses, and for both
+        where the wide one was exhausted already.
+
+        Each trip touches one key: those of a cluster lie on different servers.
+        """
+        if self.count(wide.key, 0, wide.seconds) >= wide.limit:
+            return 0, 0
+        narrow_count = self.count(narrow.key, 1, narrow.seconds)
+        if narrow_count > narrow.limit:
+            return narrow_count, 0
+        return narrow_count, self.count(wide.key, 1, wide.seconds)
 
     def take_back(self, key: str, seconds: int) -> None:
         """Undo one count of `key`, which a limit charged before a later limit refused the request."""
@@ -73,9 +107,25 @@ class PostgresCounters(CounterCache):
                 return int((cursor.fetchone() or (0,))[0])
             cursor.execute(COUNT, [key, delta, seconds])
             count: int = cursor.fetchone()[0]
-            if random.random() < 1 / 500:  # noqa: S311 - whose turn it is to sweep is no secret
-                cursor.execute(FORGET_EXPIRED)
+            _sweep_in_turn(cursor)
         return count
+
+    def count_both(self, narrow: Counter, wide: Counter) -> tuple[int, int]:
+        """As for every store, in one trip."""
+        parameters = {
+            **{"narrow": narrow.key, "narrow_seconds": narrow.seconds, "narrow_limit": narrow.limit},
+            **{"wide": wide.key, "wide_seconds": wide.seconds, "wide_limit": wide.limit},
+        }
+        with connections["counters"].cursor() as cursor:
+            cursor.execute(COUNT_BOTH, parameters)
+            counts: tuple[int, int] = cursor.fetchone()
+            _sweep_in_turn(cursor)
+        return counts
+
+
+def _sweep_in_turn(cursor: Any) -> None:
+    if random.random() < 1 / 500:  # noqa: S311 - whose turn it is to sweep is no secret
+        cursor.execute(FORGET_EXPIRED)
 
 
 class RedisCounters(CounterCache):

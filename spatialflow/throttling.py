@@ -1,14 +1,14 @@
 """How a limit is enforced. The limits themselves, numbers and keys, are in accounts/throttles.py.
 
 Windows are fixed and offset by key, so that not all end in the same second; across an edge up to twice the limit can
-pass. Counting is django-ratelimit's over an atomic store (spatialflow/counters.py), exact for any number of threads,
-processes and hosts.
+pass. Rates, windows and keys are django-ratelimit's; the store behind it (spatialflow/counters.py) counts, exact for
+any number of threads, processes and hosts.
 """
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.conf import settings
@@ -18,6 +18,7 @@ from django_ratelimit.core import get_usage
 from rest_framework import serializers, status
 from rest_framework.request import Request
 
+from spatialflow.counters import Counter, CounterCache
 from spatialflow.errors import ApiError, ErrorSerializer
 from spatialflow.metrics import THROTTLED
 
@@ -82,17 +83,30 @@ class Limit:
         """Count one request of `identity`. Raises `Throttled` when that is one too many; then no limit keeps a charge
         of it.
         """
-        apply(request, self._usage(identity, increment=True), caches[settings.RATELIMIT_USE_CACHE].counted_key)
+        window = self._window(identity)
+        apply(request, window.usage(window.count(1)), window.counter.key)
+
+    def charge_with(self, narrower: "Limit", request: Request, identity: str, narrow_identity: str) -> None:
+        """Count one request of both, in one trip where the store can. Raises `Throttled` when it is one too many of
+        either; then neither keeps a charge of it.
+        """
+        wide, narrow = self._window(identity), narrower._window(narrow_identity)
+        narrow_count, wide_count = store().count_both(narrow.counter, wide.counter)
+        if not narrow_count:
+            apply(request, wide.exceeded())
+        apply(request, narrow.usage(narrow_count), narrow.counter.key)
+        apply(request, wide.usage(wide_count), wide.counter.key)
 
     def has_room(self, identity: str) -> bool:
         """Count one of `identity` where no request waits for the answer; return whether it is within the limit."""
-        return not self._usage(identity, increment=True).exceeded
+        window = self._window(identity)
+        return window.count(1) <= window.counter.limit
 
     def refuse_exceeded(self, request: Request, identity: str) -> None:
         """Raise `Throttled` when the next request of `identity` would be one too many; count nothing."""
-        usage = self._usage(identity, increment=False)
-        if usage.remaining == 0:
-            apply(request, replace(usage, count=usage.limit + 1))
+        window = self._window(identity)
+        if window.count(0) >= window.counter.limit:
+            apply(request, window.exceeded())
 
     @contextmanager
     def charged_last(self, request: Request, identity: str) -> Iterator[None]:
@@ -112,12 +126,48 @@ class Limit:
             raise
         self.charge(request, identity)
 
-    def _usage(self, identity: str, increment: bool) -> Usage:
-        counted = get_usage(None, group=self.name, key=lambda *_: identity, rate=self.rate, increment=increment)
-        if counted is None:
+    @contextmanager
+    def charged_if_refused(self, request: Request, identity: str) -> Iterator[None]:
+        """Count a request that the block refuses. What passes is counted behind it, with a narrower limit
+        (`charge_with`): for a block that costs less than asking first whether there is room.
+        """
+        try:
+            yield
+        except Exception:
+            self.charge(request, identity)
+            raise
+
+    def _window(self, identity: str) -> "Window":
+        said = get_usage(None, group=self.name, key=lambda *_: identity, rate=self.rate)
+        if said is None:
             raise ImproperlyConfigured("RATELIMIT_ENABLE must not be off: the limits have no switch.")
         # django-ratelimit counts the window's last second as inside it, so the next window begins one second later.
-        return Usage(counted["limit"], counted["count"], max(1, counted["time_left"] + 1), self.name)
+        return Window(Counter(*store().noted, said["limit"]), max(1, said["time_left"] + 1), self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The window of one limit that it is now for one identity, as django-ratelimit says."""
+
+    counter: Counter
+    resets_in: int
+    name: str
+
+    def count(self, delta: int) -> int:
+        return store().count(self.counter.key, delta, self.counter.seconds)
+
+    def usage(self, count: int) -> Usage:
+        return Usage(self.counter.limit, count, self.resets_in, self.name)
+
+    def exceeded(self) -> Usage:
+        """Return what it says about a request that is one too many and was not counted."""
+        return self.usage(self.counter.limit + 1)
+
+
+def store() -> CounterCache:
+    """Return this thread's way to the counters."""
+    counters: CounterCache = caches[settings.RATELIMIT_USE_CACHE]
+    return counters
 
 
 def apply(request: Request, usage: Usage, counter_key: str | None = None) -> None:
@@ -125,7 +175,7 @@ def apply(request: Request, usage: Usage, counter_key: str | None = None) -> Non
     charged: list[tuple[str, int]] = request.__dict__.setdefault("charged_counters", [])
     if usage.exceeded:
         for key, seconds in charged:
-            caches[settings.RATELIMIT_USE_CACHE].take_back(key, seconds)
+            store().take_back(key, seconds)
         charged.clear()
         request.rate_limit_headers = _headers(usage)
         THROTTLED.labels(usage.name).inc()

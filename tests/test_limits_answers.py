@@ -215,6 +215,33 @@ def test_a_refusal_by_address_does_not_charge_the_email(anyone, db):
     assert (response.status_code, response["RateLimit-Remaining"]) == (401, "14")
 
 
+def test_a_refusal_by_the_tokens_limit_does_not_charge_the_address(anyone, alice):
+    body = {"refresh_token": alice.pair.refresh_token}
+    answers = [anyone.post(REFRESH, body, format="json").status_code for _ in range(50)]
+    assert answers == [200] * 30 + [429] * 20
+
+    nonsense = {"refresh_token": "nonsense"}
+    assert [anyone.post(REFRESH, nonsense, format="json").status_code for _ in range(71)] == [401] * 70 + [429]
+
+
+def test_a_refusal_by_address_does_not_charge_the_token(anyone, alice):
+    body = {"refresh_token": alice.pair.refresh_token}
+    for _ in range(100):
+        anyone.post(REFRESH, {"refresh_token": "nonsense"}, format="json")
+    for _ in range(31):
+        refused = anyone.post(REFRESH, body, format="json")
+        assert (refused.status_code, refused["RateLimit-Limit"]) == (429, "100")
+
+    response = anyone.post(REFRESH, body, format="json", REMOTE_ADDR="192.0.2.99")
+
+    assert (response.status_code, response["RateLimit-Remaining"]) == (200, "29")
+
+
+def test_both_limits_of_a_refresh_are_counted_in_one_trip(anyone, alice, django_assert_num_queries):
+    with django_assert_num_queries(1, connection=connections["counters"]):
+        anyone.post(REFRESH, {"refresh_token": alice.pair.refresh_token}, format="json")
+
+
 def test_a_blocked_attempt_hashes_no_password_and_asks_no_query(anyone, alice, django_assert_num_queries):
     exhaust_email(anyone, "alice@acme.test")
     seconds = []

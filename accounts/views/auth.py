@@ -22,10 +22,9 @@ from accounts.serializers.auth import (
     token_pair_json,
     user_json,
 )
-from accounts.throttles import REFRESH_BY_ADDRESS, REFRESH_BY_TOKEN
+from accounts.throttles import REFRESH_BY_ADDRESS, charge_refresh, charged_if_refused
 from accounts.tokens import InvalidToken, RefreshToken, Renewal, TokenPair, rotate
 from spatialflow.api import PublicAPIView, WorkspaceAPIView
-from spatialflow.client_ip import network
 from spatialflow.errors import ErrorSerializer
 
 
@@ -62,16 +61,18 @@ class RefreshView(PublicAPIView):
         operation_id="refresh", request=RefreshSerializer, responses={200: TokenPairSerializer, 401: ErrorSerializer}
     )
     def post(self, request: Request) -> Response:
-        # In this order, and without asking beforehand as at login: what counts by token needs one of our signature, so
-        # nobody takes room from others at their address but who is signed in, and gets it back when refused.
-        REFRESH_BY_ADDRESS.charge(request, network(request))
+        with charged_if_refused(REFRESH_BY_ADDRESS, request):
+            token = self._read_token(request)
+        charge_refresh(request, token.sid)
+        return token_pair_response(rotate(token, Client.of(request)))
+
+    def _read_token(self, request: Request) -> RefreshToken:
+        """Return the verified token. Raises `InvalidToken`, and the 422 for a body that is none."""
         body = validated(RefreshSerializer, request)
         raw = body.validated_data.get("refresh_token") or cookies.refresh_cookie(request)
         if not raw:
             raise InvalidToken("Send the refresh token in the body as refresh_token.")
-        token = RefreshToken.read(raw)
-        REFRESH_BY_TOKEN.charge(request, str(token.sid))
-        return token_pair_response(rotate(token, Client.of(request)))
+        return RefreshToken.read(raw)
 
 
 class LogoutView(WorkspaceAPIView):
