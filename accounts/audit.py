@@ -9,11 +9,13 @@ import json
 import logging
 import os
 import uuid
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any, NamedTuple, TypedDict, Unpack
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 from rest_framework.request import Request
@@ -110,16 +112,16 @@ NOBODY = Person()
 # The head's row lock puts concurrent appends in order; the head and the event are written by one statement or not at
 # all.
 APPEND = """
-WITH link AS (
+WITH {first} link AS (
     INSERT INTO accounts_audithead AS head (id, sequence, hash)
-    VALUES (1, 1, sha256(%(genesis)s::bytea || %(content)s::bytea))
-    ON CONFLICT (id) DO UPDATE SET sequence = head.sequence + 1, hash = sha256(head.hash || %(content)s::bytea)
+    SELECT 1, 1, sha256(%(event_genesis)s::bytea || %(event_content)s::bytea) {source}
+    ON CONFLICT (id) DO UPDATE SET sequence = head.sequence + 1, hash = sha256(head.hash || %(event_content)s::bytea)
     RETURNING sequence, hash
 )
 INSERT INTO accounts_auditevent ({columns}, sequence, hash) SELECT {values}, appended.sequence, appended.hash
 FROM (
-    SELECT link.*, accounts_is_known(%(owner_id)s::uuid) AS owner_is_known,
-           accounts_is_known(%(target_id)s::uuid) AS target_is_known
+    SELECT link.*, accounts_is_known(%(event_owner_id)s::uuid) AS owner_is_known,
+           accounts_is_known(%(event_target_id)s::uuid) AS target_is_known
     FROM link
 ) AS appended
 """
@@ -141,58 +143,96 @@ TYPES = {
 }
 
 
-def record(
-    action: Action,
-    client: Client,
-    description: str,
-    *,
-    workspace_id: uuid.UUID | None = None,
-    actor: Person = NOBODY,
-    target: Person = NOBODY,
-    resource: tuple[str, object] = ("", ""),
-    changes: dict[str, Any] | None = None,
-    status_code: int | None = None,
-) -> None:
-    """Append one event, within the caller's transaction if there is one. `description` and `changes` hold no personal
+class Details(TypedDict, total=False):
+    """What may be said of an event. `actor` did it, `target` is the person it was done to; `changes` hold no personal
     data.
-
-    One statement. `actor` did it, `target` is the person it was done to. Of somebody who has no account any more the
-    row keeps the id alone.
     """
-    row = {
-        "id": uuid.uuid4(),
-        "created_at": timezone.now(),
-        "workspace_id": workspace_id,
-        "action": str(action),
-        "resource_type": resource[0],
-        "resource_id": str(resource[1] or ""),
-        "description": description[:300],
-        "changes": changes,
-        "http_method": client.method,
-        "path": client.path.replace("\0", "")[:300],
-        "status_code": status_code,
-        **_personal_columns(actor, target, client),
-    }
-    _append(row)
-    EVENTS.labels(str(action)).inc()
-    fields = {"event_id": row["id"], "action": str(action), "workspace_id": workspace_id, "actor_id": actor.id}
-    logger.info("audit event", extra={"fields": fields})  # with the id of the request, which leads to its other lines
+
+    workspace_id: uuid.UUID | None
+    actor: Person
+    target: Person
+    resource: tuple[str, object]
+    changes: dict[str, Any] | None
+    status_code: int | None
 
 
-def record_for(request: Request, action: Action, description: str, **details: Any) -> None:
+@dataclass(frozen=True)
+class Event:
+    """One event that is still to be appended, column by column."""
+
+    row: dict[str, Any]
+
+    @classmethod
+    def of(cls, action: Action, client: Client, description: str, **details: Unpack[Details]) -> "Event":
+        """Return the event. `description` holds no personal data."""
+        resource_type, resource_id = details.get("resource", ("", ""))
+        return cls(
+            {
+                "id": uuid.uuid4(),
+                "created_at": timezone.now(),
+                "workspace_id": details.get("workspace_id"),
+                "action": str(action),
+                "resource_type": resource_type,
+                "resource_id": str(resource_id or ""),
+                "description": description[:300],
+                "changes": details.get("changes"),
+                "http_method": client.method,
+                "path": client.path.replace("\0", "")[:300],
+                "status_code": details.get("status_code"),
+                **_personal_columns(details.get("actor", NOBODY), details.get("target", NOBODY), client),
+            }
+        )
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what the statement of `appending` leaves open; all names begin with `event_`."""
+        changes = self.row["changes"]
+        stored = {**self.row, "changes": None if changes is None else json.dumps(changes, default=str)}
+        stored |= {"owner_id": self.row["actor_id"] or self.row["target_id"]}
+        stored |= {"genesis": GENESIS, "content": content_digest(self.row)}
+        return {f"event_{name}": value for name, value in stored.items()}
+
+    def announce(self) -> None:
+        """Log and count the event, which was appended, once that is committed."""
+        transaction.on_commit(self._tell)
+
+    def _tell(self) -> None:
+        EVENTS.labels(self.row["action"]).inc()
+        told = {name: self.row[name] for name in ("action", "workspace_id", "actor_id")}
+        # With the id of the request, which leads to its other lines.
+        logger.info("audit event", extra={"fields": {"event_id": self.row["id"], **told}})
+
+
+@cache
+def appending(first: str = "", source: str = "") -> str:
+    """Return the statement that appends one event. `first` are common table expressions that come before it, `source`
+    names the one that it depends on: "FROM" what has one row where the event is to be, and none where not.
+    """
+    columns = [field.column for field in AuditEvent._meta.concrete_fields if field.name not in ("sequence", "hash")]
+    values = ", ".join(map(_value, columns))
+    return APPEND.format(first=first, source=source, columns=", ".join(columns), values=values)
+
+
+def record(action: Action, client: Client, description: str, **details: Unpack[Details]) -> None:
+    """Append one event, within the caller's transaction if there is one. `description` holds no personal data.
+
+    One statement. Of somebody who has no account any more the row keeps the id alone.
+    """
+    event = Event.of(action, client, description, **details)
+    with connection.cursor() as cursor:
+        cursor.execute(appending(), event.parameters())
+    event.announce()
+
+
+def record_for(request: Request, action: Action, description: str, **details: Unpack[Details]) -> None:
     """Append what the caller of a request did in the workspace they are in; `details` as for `record`."""
     principal = request.auth
-    record(
-        action,
-        Client.of(request),
-        description,
-        **{
-            "workspace_id": principal.workspace_id,
-            "actor": Person(principal.user_id, principal.email),
-            "resource": ("user", principal.user_id),
-            **details,
-        },
-    )
+    said: Details = {
+        "workspace_id": principal.workspace_id,
+        "actor": Person(principal.user_id, principal.email),
+        "resource": ("user", principal.user_id),
+        **details,
+    }
+    record(action, Client.of(request), description, **said)
 
 
 def _personal_columns(actor: Person, target: Person, client: Client) -> dict[str, Any]:
@@ -211,16 +251,8 @@ def _personal_columns(actor: Person, target: Person, client: Client) -> dict[str
     }
 
 
-def _append(row: dict[str, Any]) -> None:
-    parameters = {**row, "changes": None if row["changes"] is None else json.dumps(row["changes"], default=str)}
-    statement = APPEND.format(columns=", ".join(row), values=", ".join(map(_value, row)))
-    parameters |= {"owner_id": row["actor_id"] or row["target_id"], "genesis": GENESIS, "content": content_digest(row)}
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-
-
 def _value(column: str) -> str:
-    value = f"%({column})s{TYPES.get(column, '')}"
+    value = f"%(event_{column})s{TYPES.get(column, '')}"
     return f"CASE WHEN appended.{OWNERS[column]}_is_known THEN {value} END" if column in OWNERS else value
 
 

@@ -1,11 +1,13 @@
-"""The devices that people sign in from: in words, and whether one was seen before."""
+"""Where sign-ins begin, and the devices that people sign in from: in words, and whether one was seen before."""
 
 import ipaddress
 import re
+from functools import cache
 
 from django.db import connection
 from rest_framework import status
 
+from accounts.audit import Event, appending
 from accounts.models import SignIn, User
 from accounts.outbox import sealed
 from accounts.sso_requirement import BOUND_METHODS, DEMANDING, PROVEN, domain_of, refuse_where_required
@@ -38,23 +40,29 @@ def _first(names: tuple[tuple[str, str], ...], user_agent: str) -> str | None:
     return next((name for mark, name in names if mark in user_agent), None)
 
 
-# One statement, so that noticing a new device costs a login no further trip to the database, and the notice stands and
-# falls with the sign-in. A person's first sign-in is no news. Versions do not count: a browser that was updated is the
-# same device. Whoever comes the same way again is known by the first sign-in that is found; only for others each client
-# seen at the place is compared.
+# One statement, so that noticing a new device costs a login no further trip to the database, and that the notice and
+# the event of the audit trail stand and fall with the sign-in, for one wait for the disk. A person's first sign-in is
+# no news. Versions do not count: a browser that was updated is the same device. Whoever comes the same way again is
+# known by the first sign-in that is found; only for others each client seen at the place is compared.
 #
 # The user's row is locked as it was when the password was checked. Whoever replaces the password, or sets up a second
 # factor, locks it too and then ends every sign-in, so a sign-in by what sufficed before comes before that, and ends, or
 # does not come to be. Required single sign-on needs no such lock: a sign-in that slips in while it is switched on is
 # refused at its first request (accounts/sso_requirement.py).
+#
+# The workspace's row is locked as its foreign key will ask when this is committed. Then the head of the audit trail is
+# held, and whoever holds that must not wait for anybody who waits for it: deleting a workspace leaves an event as well.
 BEGIN = f"""
-WITH holder AS (
-    SELECT id FROM accounts_user WHERE id = %(user_id)s AND password = %(password)s AND is_active AND email = %(email)s
-        AND totp_confirmed_at IS NOT DISTINCT FROM %(totp_confirmed_at)s::timestamptz
+holder AS (
+    SELECT u.id FROM accounts_user u
+    JOIN accounts_membership m ON m.user_id = u.id AND m.workspace_id = %(workspace_id)s
+    JOIN accounts_workspace w ON w.id = m.workspace_id
+    WHERE u.id = %(user_id)s AND u.password = %(password)s AND u.is_active AND u.email = %(email)s
+        AND u.totp_confirmed_at IS NOT DISTINCT FROM %(totp_confirmed_at)s::timestamptz
         AND NOT EXISTS (
             SELECT FROM accounts_workspacedomain d JOIN accounts_workspace r ON r.id = d.workspace_id
             WHERE d.domain = %(domain)s AND {PROVEN} AND {DEMANDING} AND NOT (%(is_bound)s AND r.id = %(workspace_id)s)
-        ) FOR NO KEY UPDATE
+        ) FOR NO KEY UPDATE OF u FOR KEY SHARE OF w
 ), here AS MATERIALIZED (
     SELECT DISTINCT user_agent FROM accounts_signin WHERE user_id = %(user_id)s AND ip <<= %(network)s::inet
 ), notice AS (
@@ -67,9 +75,9 @@ WITH holder AS (
         SELECT FROM here
         WHERE regexp_replace(user_agent, '[0-9.]+', '', 'g') = regexp_replace(%(client)s, '[0-9.]+', '', 'g')
       )
-)
-INSERT INTO accounts_signin ({{columns}}) SELECT {{values}} FROM holder
-"""  # noqa: S608
+), begun AS (
+    INSERT INTO accounts_signin ({{columns}}) SELECT {{values}} FROM holder RETURNING id
+),"""  # noqa: S608
 
 
 class AccountChanged(ApiError):
@@ -80,9 +88,9 @@ class AccountChanged(ApiError):
     default_code = "invalid_credentials"
 
 
-def begin(sign_in: SignIn, user: User) -> None:
-    """Save a new sign-in of `user`, as they were when they proved who they are; where they have signed in before but
-    never from such a client and network, mail them. Raises `AccountChanged`, `SsoRequired`.
+def begin(sign_in: SignIn, user: User, event: Event) -> None:
+    """Save a new sign-in of `user`, as they were when they proved who they are, and append its event; where they have
+    signed in before but never from such a client and network, mail them. Raises `AccountChanged`, `SsoRequired`.
     """
     row = {
         field.column: field.get_db_prep_save(getattr(sign_in, field.attname), connection)
@@ -103,13 +111,20 @@ def begin(sign_in: SignIn, user: User) -> None:
             at=f"{sign_in.created_at:%Y-%m-%d %H:%M} UTC",
         ),
     }
-    values = ", ".join(f"%({name})s" for name in row)
     with connection.cursor() as cursor:
-        cursor.execute(BEGIN.format(columns=", ".join(row), values=values), {**row, **noticed})
+        cursor.execute(_beginning(), {**row, **noticed, **event.parameters()})
         if cursor.rowcount == 0:
             refuse_where_required(user.email)
             raise AccountChanged()
     sign_in._state.adding = False
+    event.announce()
+
+
+@cache
+def _beginning() -> str:
+    columns = [field.column for field in SignIn._meta.concrete_fields]
+    values = ", ".join(f"%({column})s" for column in columns)
+    return appending(BEGIN.format(columns=", ".join(columns), values=values), "FROM begun")
 
 
 def neighbourhood(ip: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

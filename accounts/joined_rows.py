@@ -14,7 +14,8 @@ from django.db.models import Model
 def find_joined(
     statement: str, parameters: Mapping[str, Any], models: tuple[tuple[str, type[Model]], ...]
 ) -> list[Any] | None:
-    """Return one instance for each alias and model, from the first row of the statement; None without a row.
+    """Return one instance for each alias and model, from the first row of the statement, and None for one without a
+    primary key, as an outer join gives; None without a row.
 
     The statement says where its columns go by `{columns}`. They are named one by one, so that a prepared statement goes
     on when a migration adds one.
@@ -25,10 +26,12 @@ def find_joined(
     if row is None:
         return None
     values = iter(row)
-    return [
-        model.from_db(connection.alias, names, list(islice(values, len(names))))
-        for model, names in _models_and_fields(models)
-    ]
+    return [_instance(model, names, list(islice(values, len(names)))) for model, names in _models_and_fields(models)]
+
+
+def _instance(model: type[Model], names: list[str], values: list[Any]) -> Model | None:
+    is_there = values[names.index(model._meta.pk.attname)] is not None
+    return model.from_db(connection.alias, names, values) if is_there else None
 
 
 @cache

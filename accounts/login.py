@@ -15,7 +15,7 @@ from accounts.models import Membership, User, Workspace
 from accounts.passwords import is_hashable
 from accounts.principal import Client
 from accounts.second_factor import spend
-from accounts.sso_requirement import refuse_where_required
+from accounts.sso_requirement import FROM_DEMANDING, SsoRequired, domain_of
 from accounts.throttles import SECOND_FACTOR
 from accounts.tokens import TokenPair, issue
 from accounts.workspaces import create_workspace, personal_workspace_name
@@ -23,8 +23,16 @@ from spatialflow.errors import ApiError
 
 logger = logging.getLogger(__name__)
 
-# Every login asks these two.
-FIND_USER = "SELECT {columns} FROM accounts_user u WHERE u.email = %(email)s"
+# Every login asks these two. Where single sign-on is demanded of the domain, the first looks for no account, so that
+# not even the time tells of one: the inner condition has no column, and decides whether the table is opened at all.
+FIND_USER = f"""
+WITH demanding AS MATERIALIZED (SELECT r.* {FROM_DEMANDING})
+SELECT {{columns}} FROM (VALUES (1)) AS one
+LEFT JOIN demanding r ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM accounts_user WHERE email = %(email)s AND NOT EXISTS (SELECT FROM demanding) OFFSET 0
+) u ON true
+"""  # noqa: S608
 MEMBERSHIP_TO_ENTER = """
 SELECT {columns} FROM accounts_membership m JOIN accounts_workspace w ON w.id = m.workspace_id
 WHERE m.user_id = %(user_id)s AND w.suspended_at IS NULL
@@ -74,7 +82,6 @@ def prove_password(request: Request, email: str, password: str) -> User:
     Raises `SsoRequired` for the domain alone, before anything is looked up or hashed; `InvalidCredentials`, at the same
     cost whatever is wrong.
     """
-    refuse_where_required(email)
     user = find_user(email)
     if not _password_matches(user, password) or user is None or not user.is_active:
         _record_failure(user, Client.of(request), "Password refused.")
@@ -119,12 +126,16 @@ def _record_failure(user: User | None, client: Client, description: str) -> None
 
 
 def find_user(typed_email: str) -> User | None:
+    """Return whose address this is. Raises `SsoRequired` for the domain alone. One query."""
     try:
         email = canonical_email(typed_email)
     except ValidationError:
         return None
-    found = find_joined(FIND_USER, {"email": email}, (("u", User),))
-    return found[0] if found else None
+    parameters = {"email": email, "domain": domain_of(email)}
+    demanding, user = find_joined(FIND_USER, parameters, (("r", Workspace), ("u", User))) or (None, None)
+    if demanding is not None:
+        raise SsoRequired(demanding.slug)
+    return user
 
 
 def _password_matches(user: User | None, password: str) -> bool:

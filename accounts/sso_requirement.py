@@ -46,11 +46,11 @@ OVERRULED = f"""EXISTS (
       AND NOT (s.method IN {tuple(sorted(BOUND_METHODS))} AND s.workspace_id = r.id)
 )"""  # noqa: S608
 
-# Every login asks this.
-FIND_DEMANDING = f"""
-SELECT r.slug FROM accounts_workspacedomain d JOIN accounts_workspace r ON r.id = d.workspace_id
-WHERE d.domain = %s AND {PROVEN} AND {DEMANDING} LIMIT 1
-"""  # noqa: S608
+# The workspace r that demands it of a domain. Every login asks this as part of a statement (accounts/login.py).
+FROM_DEMANDING = f"""
+FROM accounts_workspacedomain d JOIN accounts_workspace r ON r.id = d.workspace_id
+WHERE d.domain = %(domain)s AND {PROVEN} AND {DEMANDING} LIMIT 1
+"""
 
 
 class SsoRequired(ApiError):
@@ -74,7 +74,7 @@ def refuse_where_required(email: str, detail: str | None = None) -> None:
     except ValidationError:  # nobody can have it
         return
     with connection.cursor() as cursor:
-        cursor.execute(FIND_DEMANDING, [domain])
+        cursor.execute(f"SELECT r.slug {FROM_DEMANDING}", {"domain": domain})  # noqa: S608
         row = cursor.fetchone()
     if row is not None:
         raise SsoRequired(row[0], detail)

@@ -19,7 +19,7 @@ from rest_framework import status
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenBackendError, TokenError
 from rest_framework_simplejwt.tokens import Token
 
-from accounts.audit import Action, Person, record
+from accounts.audit import Action, Event, Person, record
 from accounts.devices import begin
 from accounts.joined_rows import find_joined
 from accounts.key_ring import KeyRing, key_ring
@@ -182,9 +182,7 @@ def issue(membership: Membership, method: str, client: Client, *, ends_by: datet
         user_agent=client.user_agent,
         expires_at=min(latest, ends_by or latest),
     )
-    begin(sign_in, membership.user)
-    logger.info("sign-in %s of user %s by %s from %s", sign_in.id, membership.user_id, method, client.ip)
-    record(
+    event = Event.of(
         Action.SIGNED_IN,
         client,
         f"Signed in by {method}.",
@@ -193,6 +191,8 @@ def issue(membership: Membership, method: str, client: Client, *, ends_by: datet
         resource=("session", sign_in.id),
         status_code=200,
     )
+    begin(sign_in, membership.user, event)
+    logger.info("sign-in %s of user %s by %s from %s", sign_in.id, membership.user_id, method, client.ip)
     return _pair(sign_in, membership)
 
 
