@@ -1,10 +1,13 @@
 """What a line of the log looks like, as JSON or as text. What authenticates is kept out of both, whoever writes it."""
 
+import json
 import logging
 import re
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -22,7 +25,9 @@ SECRETS = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
+# What moves the cursor or ends a line in a terminal or a collector, and halves of characters, which cannot be written.
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+HARMLESS = frozenset({int, float, bool, type(None), UUID})
 
 
 def redact(text: str) -> str:
@@ -35,6 +40,11 @@ def on_one_line(text: str) -> str:
     return CONTROL_CHARACTERS.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
 
 
+@lru_cache(maxsize=1024)  # the words of every request are few: routes, methods, kinds of credential
+def _field(text: str) -> str:
+    return on_one_line(redact(text))
+
+
 class RefusalsOnOneLine(logging.Filter):
     """A handler's filter: what Django refuses of a client, such as a foreign Host header, needs no traceback."""
 
@@ -45,10 +55,16 @@ class RefusalsOnOneLine(logging.Filter):
 
 
 class RedactSecrets(logging.Filter):
-    """A handler's filter that redacts the formatted message, its arguments and its traceback."""
+    """A handler's filter that redacts the formatted message, its arguments, its fields and its traceback. Of fields
+    numbers and ids pass as they are; whatever else is no text becomes one.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = on_one_line(redact(record.getMessage())), None
+        if fields := getattr(record, "fields", None):
+            record.fields = {
+                name: value if type(value) in HARMLESS else _field(str(value)) for name, value in fields.items()
+            }
         if record.exc_info and not record.exc_text:
             record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
         return True
@@ -68,7 +84,10 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_text:
             line["exception"] = record.exc_text
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except orjson.JSONEncodeError:  # an integer beyond 64 bits, half a character: a line all the same
+            return json.dumps(line, default=str)
 
 
 class TextFormatter(logging.Formatter):

@@ -79,8 +79,8 @@ def _fields(request: HttpRequest, method: str, route: str, status: int, seconds:
     if principal is None:
         return fields | {"credential": "none"}
     fields["credential"] = principal.credential
-    fields["credential_id"] = str(principal.credential_id)
-    fields["workspace_id"] = str(principal.workspace_id)
+    fields["credential_id"] = principal.credential_id
+    fields["workspace_id"] = principal.workspace_id
     return fields
 
 

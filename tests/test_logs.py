@@ -6,16 +6,19 @@ import time
 from email import message_from_bytes
 from http.client import HTTPConnection
 from urllib.parse import urlencode
+from uuid import UUID
 
 import pytest
 from django.conf import settings
 
-from spatialflow.log import RedactSecrets, on_one_line, redact
+from spatialflow.log import JsonFormatter, RedactSecrets, TextFormatter, on_one_line, redact
 from tests.support.cast import PASSWORD, Actor
 from tests.support.launch import Server, launch
 from tests.support.mails import mail_files, secret_in
 from tests.support.race import call
 from tests.support.totp import TOTP, code
+
+EXAMPLE = UUID("6f2c1b1e-8f4e-4b0c-9a52-0d7d4b1f9a11")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -144,6 +147,7 @@ def test_what_clients_do_wrong_costs_no_more_than_a_line(server):
         ("jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOjF9.c2ln", "jwt [redacted]"),
         ("forged\n2026-01-01 INFO all is well", "forged\\x0a2026-01-01 INFO all is well"),
         ("escape \x1b[31m and \x00", "escape \\x1b[31m and \\x00"),
+        ("ends \x85 and \u2028, moves \x9b, half \ud800", "ends \\x85 and \\x2028, moves \\x9b, half \\xd800"),
         ("nothing to hide", "nothing to hide"),
     ],
 )
@@ -163,3 +167,49 @@ def test_arguments_and_tracebacks_are_redacted_too():
 
     assert record.getMessage() == "token=[redacted]"
     assert "hunter2" not in (record.exc_text or "")
+
+
+def line_with(formatter: logging.Formatter, **fields: object) -> str:
+    """Return what a handler of ours writes of a line with these fields."""
+    record = logging.LogRecord("x", logging.INFO, "", 0, "said", (), None)
+    record.fields = fields
+    RedactSecrets().filter(record)
+    return formatter.format(record)
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+def test_fields_are_treated_as_the_message_is(formatter: logging.Formatter):
+    written = line_with(
+        formatter,
+        route="x?token=abc&page=2",
+        agent="forged\r\n2026-01-01 INFO all is well",
+        nested={"key": "sf_0123456789abcdefghij"},
+        credential_id=EXAMPLE,
+        status=200,
+        ms=0.25,
+        of=None,
+    )
+
+    assert "abc" not in written and "sf_01" not in written and written.count("[redacted]") == 2
+    assert "\n" not in written and "\r" not in written and "\\x0d" in written
+    assert str(EXAMPLE) in written and "0.25" in written and "None" in written.replace("null", "None")
+    if isinstance(formatter, JsonFormatter):
+        line = json.loads(written)
+        assert (line["status"], line["ms"], line["of"], line["credential_id"]) == (200, 0.25, None, str(EXAMPLE))
+
+
+@pytest.mark.parametrize("value", ["half \ud800", 2**64, -(2**70), float("nan"), {1: 2}, b"\xff", object])
+def test_whatever_a_field_holds_there_is_a_line(value: object):
+    assert json.loads(line_with(JsonFormatter(), odd=value))["message"] == "said"
+    assert "said odd=" in line_with(TextFormatter(), odd=value)
+
+
+def test_a_traceback_that_cannot_be_encoded_is_a_line_too():
+    try:
+        raise ValueError("half \ud800")
+    except ValueError as error:
+        raised = (type(error), error, error.__traceback__)
+    record = logging.LogRecord("x", logging.ERROR, "", 0, "failed", (), raised)
+    RedactSecrets().filter(record)
+
+    assert "ValueError" in json.loads(JsonFormatter().format(record))["exception"]
