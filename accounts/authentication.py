@@ -23,6 +23,7 @@ from accounts.scopes import (
 )
 from accounts.sso_requirement import BOUND_METHODS, BY_RECOVERY, OVERRULED
 from accounts.tokens import NOT_ENDED, AccessToken, InvalidToken, RefreshToken
+from accounts.usage import PLAN_LIMIT, counting, find_and_count, is_counted_when_found
 from spatialflow.errors import ApiError
 
 
@@ -47,13 +48,13 @@ def refuse_two_credentials(request: Request) -> None:
 # One row decides: the sign-in lives, its user is active, still a member, the workspace is not suspended, and no other
 # way in is demanded of them. So logout, removal, deactivation, a change of role and required single sign-on act on the
 # very next request. Hot: written once as SQL, because compiling it costs more than running it.
-FIND_SIGN_IN = f"""
-SELECT u.email, u.email_verified_at IS NOT NULL, m.role, w.plan,
-       w.requires_second_factor AND u.totp_confirmed_at IS NULL AND s.method NOT IN {tuple(sorted(BOUND_METHODS))},
-       s.method,
-       s.method IN {tuple(sorted(BOUND_METHODS))} AND EXISTS (
+_BOUND = tuple(sorted(BOUND_METHODS))
+_LACKS_SECOND_FACTOR = f"w.requires_second_factor AND u.totp_confirmed_at IS NULL AND s.method NOT IN {_BOUND}"
+_LIVE_SIGN_IN = f"""
+SELECT u.email, u.email_verified_at IS NOT NULL, m.role, w.plan, {_LACKS_SECOND_FACTOR}, s.method,
+       s.method IN {_BOUND} AND EXISTS (
            SELECT FROM accounts_membership o WHERE o.user_id = s.user_id AND o.workspace_id <> s.workspace_id
-       )
+       ){{more}}
 FROM accounts_signin s
 JOIN accounts_user u ON u.id = s.user_id
 JOIN accounts_membership m ON m.user_id = s.user_id AND m.workspace_id = s.workspace_id
@@ -63,6 +64,16 @@ WHERE s.id = %(sid)s AND s.user_id = %(sub)s AND s.workspace_id = %(wid)s
   AND s.revoked_at IS NULL AND s.expires_at > now() AND u.is_active AND w.suspended_at IS NULL
   AND {NOT_ENDED} AND NOT {OVERRULED}
 """  # noqa: S608
+FIND_SIGN_IN = _LIVE_SIGN_IN.format(more="")
+# A sign-in uses what its role holds, less what `_scopes` takes away: of what SCOPE_BITS name, all or nothing.
+FIND_AND_COUNT_SIGN_IN = counting(
+    _LIVE_SIGN_IN.format(
+        more=f""",
+       s.id AS credential_id, s.workspace_id, {PLAN_LIMIT} AS hourly_limit, false AS is_refused,
+       m.role = ANY(%(roles)s::text[]) AND NOT ({_LACKS_SECOND_FACTOR}) AND s.method <> '{BY_RECOVERY}' AS uses_scope,
+       s.switched_at IS NOT NULL AS has_moved"""
+    )
+)
 
 
 class NamesSignIn(Protocol):
@@ -78,17 +89,20 @@ class NamesSignIn(Protocol):
     def switched_at(self) -> datetime | None: ...
 
 
-def authenticate_sign_in(token: NamesSignIn) -> tuple[Principal, Principal]:
-    """Return the principal of the token's sign-in, as DRF wants it: for request.user and request.auth. One query."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            FIND_SIGN_IN,
-            {"sid": token.sid, "sub": token.sub, "wid": token.wid, "switched_at": token.switched_at},
-        )
-        row = cursor.fetchone()
+def authenticate_sign_in(token: NamesSignIn, counted_for: Request | None = None) -> tuple[Principal, Principal]:
+    """Return the principal of the token's sign-in, as DRF wants it: for request.user and request.auth. Raises
+    `InvalidToken`; one query, which counts the sign-in as well where a request to count it for is given.
+    """
+    names = {"sid": token.sid, "sub": token.sub, "wid": token.wid, "switched_at": token.switched_at}
+    if counted_for is not None:
+        row = find_and_count(counted_for, FIND_AND_COUNT_SIGN_IN, names)
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute(FIND_SIGN_IN, names)
+            row = cursor.fetchone()
     if row is None:
         raise InvalidToken()
-    email, email_is_verified, role, plan, lacks_second_factor, method, is_confined = row
+    email, email_is_verified, role, plan, lacks_second_factor, method, is_confined = row[:7]
     principal = Principal(
         user_id=token.sub,
         email=email,
@@ -133,24 +147,34 @@ class RefreshCookieAuthentication(BaseAuthentication):
 def find_own_sign_in_id(request: Request) -> uuid.UUID | None:
     """Return the sign-in whose access token came with a request that needs none; None for any other token, too."""
     try:
-        found = JWTAuthentication().authenticate(request)
+        token = _find_access_token(request)
+        return authenticate_sign_in(token)[1].credential_id if token else None
     except ApiError:
         return None
-    return found[1].credential_id if found else None
+
+
+def _find_access_token(request: Request) -> AccessToken | None:
+    """Return what a request presents as its token. Raises `TwoCredentials`, `InvalidToken` or `TokenExpired`."""
+    header = request.META.get("HTTP_AUTHORIZATION")
+    if header is None:
+        return None
+    refuse_two_credentials(request)
+    scheme, _, raw = header.partition(" ")
+    if scheme.lower() != "bearer" or not raw or " " in raw or "," in raw:
+        raise InvalidToken()
+    return AccessToken.read(raw)
 
 
 class JWTAuthentication(BaseAuthentication):
-    """Put the `Principal` of a live sign-in in `request.auth`. Raises `InvalidToken` or `TokenExpired`; one query."""
+    """Put the `Principal` of a live sign-in in `request.auth`. Raises `InvalidToken`, `TokenExpired`; one query, which
+    counts it, too, where `is_counted_when_found`.
+    """
 
     def authenticate(self, request: Request) -> tuple[Principal, Principal] | None:
-        header = request.META.get("HTTP_AUTHORIZATION")
-        if header is None:
+        token = _find_access_token(request)
+        if token is None:
             return None
-        refuse_two_credentials(request)
-        scheme, _, raw = header.partition(" ")
-        if scheme.lower() != "bearer" or not raw or " " in raw or "," in raw:
-            raise InvalidToken()
-        return authenticate_sign_in(AccessToken.read(raw))
+        return authenticate_sign_in(token, request if is_counted_when_found(request) else None)
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="spatialflow"'

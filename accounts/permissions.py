@@ -7,16 +7,8 @@ from rest_framework.request import Request
 
 from accounts.authentication import NotAuthenticated
 from accounts.principal import Principal
-from accounts.scopes import ACCOUNT_OWN, CURRENT_KEY_READ, KEY_SCOPES, KEYS_ALONE
+from accounts.scopes import ACCOUNT_OWN, CURRENT_KEY_READ, KEY_SCOPES, KEYS_ALONE, READING_METHODS, asked_scope
 from spatialflow.errors import ApiError
-
-READING_METHODS = frozenset({"GET", "HEAD"})
-
-
-def asked_scope(request: Request, view: Any) -> str | None:
-    """Return the scope that the view declares for the request's method; None where it does not handle that."""
-    scope: str | None = view.scopes.get("GET" if request.method == "HEAD" else request.method or "")
-    return scope
 
 
 def find_used_scope(request: Request, view: Any) -> str | None:

@@ -5,7 +5,8 @@ the member's role *now* bound it: a key made by someone who was demoted since ca
 """
 
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import Any
 
 
 class Role(StrEnum):
@@ -36,6 +37,8 @@ SCOPE_BITS = {scope: 1 << place for place, scope in enumerate(KEY_SCOPES)}
 
 # The only ones whose use is seen: this service asks for them itself. Whether a key needs the others, it cannot know.
 WATCHED_KEY_SCOPES = frozenset({"geofences:read", "geofences:write", "tokens:introspect"})
+
+READING_METHODS = frozenset({"GET", "HEAD"})  # what a read-only key may use
 
 # For services, whose keys owners make: no person asks so, and whoever else may make keys cannot give it.
 KEYS_ALONE = frozenset({"tokens:introspect"})
@@ -86,6 +89,22 @@ ROLE_SCOPES: dict[str, frozenset[str]] = {
 def with_implied(scopes: frozenset[str]) -> frozenset[str]:
     """Return `scopes` and what they imply: writing a resource includes reading it."""
     return scopes | {scope.removesuffix(":write") + ":read" for scope in scopes if scope.endswith(":write")}
+
+
+@cache
+def holders_of(scope: str | None) -> tuple[str, str]:
+    """Return which scopes of a key include `scope`, and which roles hold it, each as an array in Postgres' words: for
+    SQL that decides as `effective_scopes` does.
+    """
+    of_keys = [own for own in KEY_SCOPES if scope in with_implied(frozenset({own}))]
+    roles = [role for role in ROLE_SCOPES if scope in with_implied(ROLE_SCOPES[role])]
+    return f"{{{','.join(of_keys)}}}", f"{{{','.join(roles)}}}"
+
+
+def asked_scope(request: Any, view: Any) -> str | None:
+    """Return the scope that the view declares for the request's method; None where it does not handle that."""
+    scope: str | None = view.scopes.get("GET" if request.method == "HEAD" else request.method or "")
+    return scope
 
 
 def effective_scopes(key_scopes: list[str], role: str) -> frozenset[str]:

@@ -11,6 +11,7 @@ from accounts.authentication import refuse_two_credentials
 from accounts.principal import Principal
 from accounts.scopes import effective_scopes
 from accounts.sso_requirement import SSO_PLANS
+from accounts.usage import PLAN_LIMIT, counting, find_and_count, is_counted_when_found
 from apikeys import keys
 from spatialflow.errors import ApiError
 
@@ -36,31 +37,47 @@ class ApiKeysRefused(ApiError):
 
 # One row decides, as for access tokens (accounts/authentication.py). Hot: written once as SQL.
 _LIVE_KEY = f"""
-SELECT k.id, k.workspace_id, k.created_by_id, k.scopes, k.is_read_only, k.hourly_limit,
+SELECT k.id AS credential_id, k.workspace_id, k.created_by_id, k.scopes, k.is_read_only, k.hourly_limit AS own_limit,
        u.email, u.email_verified_at IS NOT NULL, m.role, w.plan,
-       w.requires_sso AND w.refuses_keys_under_sso AND w.plan IN {SSO_PLANS}{{more}}
+       w.requires_sso AND w.refuses_keys_under_sso AND w.plan IN {SSO_PLANS} AS is_refused{{more}}
 FROM apikeys_apikey k
 JOIN accounts_user u ON u.id = k.created_by_id
 JOIN accounts_membership m ON m.user_id = k.created_by_id AND m.workspace_id = k.workspace_id
 JOIN accounts_workspace w ON w.id = k.workspace_id
-WHERE k.digest = %s AND k.is_active AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
+WHERE k.digest = %(digest)s AND k.is_active AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
   AND u.is_active AND w.suspended_at IS NULL
 """  # noqa: S608
 
-
 FIND_KEY = _LIVE_KEY.format(more="")
 FIND_KEY_WITH_TIMES = _LIVE_KEY.format(more=", k.created_at, k.expires_at")
+# A key uses what its scopes and its maker's role both hold, and never moves to another workspace.
+FIND_AND_COUNT_KEY = counting(
+    _LIVE_KEY.format(
+        more=f""",
+       LEAST(k.hourly_limit, {PLAN_LIMIT}) AS hourly_limit,
+       k.scopes::text[] && %(scopes_of_keys)s::text[] AND m.role = ANY(%(roles)s::text[])
+           AND (%(only_reads)s OR NOT k.is_read_only) AS uses_scope,
+       false AS has_moved"""
+    )
+)
 
 
-def find_live_key(raw: str, statement: str = FIND_KEY) -> tuple[Principal, list[Any]]:
+def find_live_key(
+    raw: str, statement: str = FIND_KEY, counted_for: Request | None = None
+) -> tuple[Principal, list[Any]]:
     """Return the principal of a live key, and what else the statement selects. Raises `InvalidApiKey`,
-    `ApiKeysRefused`; one query, none for what cannot be a key.
+    `ApiKeysRefused`; one query, which is FIND_AND_COUNT_KEY where a request to count it for is given, and none for what
+    cannot be a key.
     """
     if not keys.is_well_formed(raw):
         raise InvalidApiKey()
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [keys.digest(raw)])
-        row = cursor.fetchone()
+    names = {"digest": keys.digest(raw)}
+    if counted_for is not None:
+        row = find_and_count(counted_for, FIND_AND_COUNT_KEY, names)
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, names)
+            row = cursor.fetchone()
     if row is None:
         raise InvalidApiKey()
     key_id, workspace_id, user_id, scopes, is_read_only, own_limit, email, is_verified, role, plan = row[:10]
@@ -84,8 +101,8 @@ def find_live_key(raw: str, statement: str = FIND_KEY) -> tuple[Principal, list[
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """Put the `Principal` of a live key in `request.auth`. Raises `InvalidApiKey`, `ApiKeysRefused`; one query, none
-    for what cannot be a key.
+    """Put the `Principal` of a live key in `request.auth`. Raises `InvalidApiKey`, `ApiKeysRefused`; one query, which
+    counts it, too, where `is_counted_when_found`, and none for what cannot be a key.
     """
 
     def authenticate(self, request: Request) -> tuple[Principal, Principal] | None:
@@ -93,7 +110,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         if raw is None:
             return None
         refuse_two_credentials(request)
-        principal, _ = find_live_key(raw)
+        principal, _ = find_live_key(raw, counted_for=request if is_counted_when_found(request) else None)
         return principal, principal
 
     def authenticate_header(self, request: Request) -> str:

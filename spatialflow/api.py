@@ -1,8 +1,8 @@
 """What every API view shares: the order of checks, and the two base classes.
 
 The order is: authentication, general limits, permission. A caller without a valid credential is charged by address
-before the 401, and whoever lacks a permission is charged like anybody else. Limits of single endpoints are asked in
-their views.
+before the 401, and whoever lacks a permission is charged like anybody else. Where `has_general_limits`, authentication
+may have counted the caller already; the limits then judge by that. Limits of single endpoints are asked in their views.
 """
 
 import uuid
@@ -65,6 +65,11 @@ class APIView(views.APIView):
     format_kwarg = None
     # True for what must answer a machine at any rate: health, keys, documents.
     rate_limit_exempt: ClassVar[bool] = False
+
+    @property
+    def has_general_limits(self) -> bool:
+        """Whether every request is charged, so that the statement that finds a credential may count it, too."""
+        return bool(self.throttle_classes) and not self.rate_limit_exempt
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)

@@ -338,4 +338,4 @@ def test_pages_count_towards_the_plan_as_requests_do(alice: Actor, settings: Any
     assert (refused.status_code, refused["Cache-Control"]) == (429, "no-store")
     assert re.fullmatch(r"[1-9]\d*", refused["Retry-After"])
     assert alice.client.get("/api/v1/account/me").status_code == 429
-    assert CredentialUsage.objects.using("counters").get(credential_id=alice.sign_in_id).refusals == 2
+    assert CredentialUsage.objects.get(credential_id=alice.sign_in_id).refusals == 2

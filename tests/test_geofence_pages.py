@@ -163,7 +163,7 @@ def test_odd_queries_find_nothing_or_all(alice: Actor, query: str) -> None:
 def test_a_list_costs_the_same_few_statements(
     alice: Actor, acme_key: Callable[..., APIClient], django_assert_num_queries: Any, credential: str, fences: int
 ) -> None:
-    """One says who is asking, one is the page with its total. (Counting the request has a connection of its own.)"""
+    """One says who is asking and counts them, one is the page with its total."""
     for number in range(fences):
         store_row(alice, f"fence {number}", tags=["a"], tag_keys=["a"])
     client = acme_key(["geofences:read"]) if credential == "key" else alice.client

@@ -144,7 +144,7 @@ def test_keys_that_single_sign_on_shuts_out_are_not_active(service, bob):
     assert (refused.status_code, refused.json()["error_code"]) == (403, "api_keys_refused")  # the service's own, too
 
 
-def test_asking_costs_one_query_for_each_of_the_two_and_one_to_count(service, bob, django_assert_num_queries):
+def test_asking_costs_one_query_for_each_of_the_two(service, bob, django_assert_num_queries):
     raw = bob.make_key()[1]
     for token in (raw, bob.pair.access_token):
         with django_assert_num_queries(2):
