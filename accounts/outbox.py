@@ -15,12 +15,13 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.mail import EmailMessage
-from django.db import InterfaceError, OperationalError, close_old_connections, transaction
+from django.db import close_old_connections, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.models import OutgoingMail, User
 from spatialflow.encryption import decrypt, encrypt
+from spatialflow.errors import is_outage
 
 logger = logging.getLogger(__name__)
 
@@ -89,9 +90,9 @@ def _deliver_next(lane: Q) -> bool | None:
                 message = makers[row.kind](**json.loads(decrypt(row.parameters)))
             if message is not None and not _is_undeliverable(message):
                 message.send()
-        except (OperationalError, InterfaceError):
-            raise
         except Exception as error:
+            if is_outage(error):
+                raise
             _postpone(row, error)
             return False
         row.delete()

@@ -2,13 +2,28 @@
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import InterfaceError, OperationalError, connections
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
+
+from spatialflow.errors import is_outage
 
 logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def outages_told() -> Iterator[None]:
+    """Let a command whose database goes away, or takes no writes any more, end with a sentence: a CommandError."""
+    try:
+        yield
+    except (DatabaseError, InterfaceError) as error:
+        if not is_outage(error):
+            raise
+        lacks = "does not answer" if isinstance(error, OperationalError | InterfaceError) else "takes no writes"
+        raise CommandError(f"The database {lacks} ({type(error).__name__}).") from None
 
 
 class RepeatedCommand(BaseCommand):
@@ -36,9 +51,7 @@ class RepeatedCommand(BaseCommand):
             time.sleep(options["every"])
 
     def _run(self) -> None:
-        try:
+        with outages_told():
             for line in self.act():
                 self.stdout.write(line)
                 self.stdout.flush()
-        except (OperationalError, InterfaceError) as error:
-            raise CommandError(f"The database does not answer ({type(error).__name__}).") from None

@@ -16,6 +16,7 @@ from spatialflow.postgres.watched import WatchedConnection
 
 class DatabaseWrapper(base.DatabaseWrapper):
     SchemaEditorClass = DatabaseSchemaEditor
+    errors_occurred: bool
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> WatchedConnection:
         """Return a connection that notices a silent server; set the clock by it. Raises psycopg's OperationalError."""
@@ -36,6 +37,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self.errors_occurred or _has_something_to_read(self.connection.fileno()):
             return self._takes_writes()
         return True
+
+    def rollback(self) -> None:
+        """End the transaction. Django takes that for a proof that the connection works, and it is none on a server that
+        takes no writes: after an error the server is asked all the same.
+        """
+        had_errors = self.errors_occurred
+        super().rollback()
+        self.errors_occurred = had_errors
 
     def _takes_writes(self) -> bool:
         """Return whether the server answers and is no standby: one that was replaced may keep its connections."""

@@ -3,8 +3,8 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import InterfaceError, OperationalError
 
+from spatialflow.management.repeated import outages_told
 from spatialflow.reencryption import reencrypt
 
 
@@ -17,13 +17,11 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         left = unreadable = 0
-        try:
+        with outages_told():
             for column in reencrypt():
                 self.stdout.write(f"{column.name}: {column.renewed}")
                 left += column.left
                 unreadable += column.unreadable
-        except (OperationalError, InterfaceError) as error:
-            raise CommandError(f"The database does not answer ({type(error).__name__}).") from None
         if unreadable:
             raise CommandError(
                 f"{unreadable} cannot be decrypted: the key that they are under is not in ENCRYPTION_KEYS."
