@@ -8,7 +8,7 @@ key, of either kind.
 import hashlib
 import hmac
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import jwt
@@ -90,6 +90,9 @@ class KeyRing(TokenBackend):
         super().__init__(algorithm, audience=settings.JWT_AUDIENCE, issuer=settings.JWT_ISSUER)
         self.jws = jwt.PyJWS(algorithms=["ES256"])
         self.jws.register_algorithm("HS256", SECRETS)
+        # An access token is sent with each request for hours, and its signature stays as good as it is; a refresh token
+        # is sent once. What else decides whether it counts is asked each time.
+        self._signed_claims = lru_cache(4096 if purpose == "access" else 0)(self._verified_claims)
 
     def encode(self, payload: dict[str, Any]) -> str:
         claims = {**payload, "iss": self.issuer, "aud": self.audience}
@@ -100,6 +103,9 @@ class KeyRing(TokenBackend):
         """Return the claims of a token whose signature, issuer and audience hold. `SignedToken.verify` judges its
         times. Raises simplejwt's backend errors.
         """
+        return dict(self._signed_claims(token))
+
+    def _verified_claims(self, token: str) -> dict[str, Any]:
         try:
             key = self.get_verifying_key(token)
             claims: dict[str, Any] = orjson.loads(self.jws.decode(token, key.verifies, algorithms=[key.algorithm]))

@@ -152,6 +152,28 @@ def test_the_cookie_serves_where_the_body_has_no_token_and_the_body_wins(anyone,
     assert by_cookie.cookies["spatialflow_refresh"].value == by_cookie.json()["refresh_token"]
 
 
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"refresh_token": "x" * 4096}, 401),
+        ({"refresh_token": "x" * 10_000}, 401),
+        ({"refresh_token": "x" * 10_001}, 422),
+        ({"refresh_token": ""}, 401),
+        ({"refresh_token": None}, 401),
+        ({"refresh_token": {}}, 422),
+        ([], 422),
+    ],
+)
+def test_what_holds_no_token_of_ours_is_a_clear_refusal(anyone, db, body, status):
+    assert anyone.post(REFRESH, body, format="json").status_code == status
+
+
+def test_blanks_around_a_token_and_members_beside_it_do_not_matter(anyone, alice):
+    body = {"refresh_token": f" {alice.pair.refresh_token}\n", "device": "phone"}
+
+    assert anyone.post(REFRESH, body, format="json").status_code == 200
+
+
 def test_no_token_at_all_is_a_401_that_says_what_to_send(anyone, alice):
     response = anyone.post(REFRESH, {}, format="json")
 

@@ -11,7 +11,7 @@ from accounts.authentication import RefreshCookieAuthentication
 from accounts.login import log_in
 from accounts.models import Membership
 from accounts.principal import Client
-from accounts.public_forms import read_login, validated
+from accounts.public_forms import read_login, read_refresh_token
 from accounts.scopes import SIGN_IN_OWN
 from accounts.serializers.auth import (
     LoginSerializer,
@@ -68,8 +68,7 @@ class RefreshView(PublicAPIView):
 
     def _read_token(self, request: Request) -> RefreshToken:
         """Return the verified token. Raises `InvalidToken`, and the 422 for a body that is none."""
-        body = validated(RefreshSerializer, request)
-        raw = body.validated_data.get("refresh_token") or cookies.refresh_cookie(request)
+        raw = read_refresh_token(request) or cookies.refresh_cookie(request)
         if not raw:
             raise InvalidToken("Send the refresh token in the body as refresh_token.")
         return RefreshToken.read(raw)
