@@ -1,6 +1,7 @@
 """What every test may use: the cast, an anonymous client, and counters that begin empty."""
 
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -8,11 +9,15 @@ from urllib.parse import quote
 import pytest
 from django.conf import settings
 from django.db import connections
+from django.test import TransactionTestCase
 from rest_framework.test import APIClient
+from whitenoise.middleware import WhiteNoiseMiddleware
 
-from accounts.models import OutgoingMail, Workspace
+from accounts.models import Workspace
+from tests.support.browser import steered
 from tests.support.cast import Actor, enter, make_workspace
 from tests.support.launch import Server, Valkey, launch, valkey
+from tests.support.tables import empty_tables
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,11 +30,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.django_db(transaction=transaction, databases="__all__"), append=False)
 
 
+def pytest_sessionfinish() -> None:
+    steered.end()
+
+
 class StandingClock:
     """The time of this process, which stands still unless a test moves it: no window ends in the middle of one."""
 
     def __init__(self) -> None:
         self.now = time.time()
+
+    def begin_window(self, identity: str) -> None:
+        """Go to where the next window of a limit a minute begins for this identity. It is kept for a minute, for the
+        database's clock goes on: one that ends soon might be forgotten while a long test counts in it.
+        """
+        self.now += (zlib.crc32(identity.encode()) - int(self.now)) % 60 + 1
 
 
 @pytest.fixture
@@ -76,28 +91,24 @@ def acme_key(alice: Actor) -> Callable[..., APIClient]:
     return alice.key_client
 
 
-@pytest.fixture(autouse=True)
-def empty_counters(request: pytest.FixtureRequest, django_db_blocker: Any) -> Iterator[None]:
-    """A test with real transactions leaves behind what it counted; no model knows that table, so nothing else empties
-    it.
+@pytest.fixture(scope="session", autouse=True)
+def nothing_done_over_and_over(django_db_setup: None) -> Iterator[None]:
+    """What frameworks do anew for every test takes longer than most tests: the database is emptied by DELETE, and each
+    new client of a test serves the static files that the first one has found.
     """
-    yield
-    marker = request.node.get_closest_marker("django_db")
-    if marker and marker.kwargs["transaction"]:
-        with django_db_blocker.unblock(), connections["counters"].cursor() as cursor:
-            cursor.execute("DELETE FROM spatialflow_counter")
+    found: dict[str, Any] = {}
+    find = WhiteNoiseMiddleware.add_files_from_finders
 
+    def find_once(middleware: WhiteNoiseMiddleware) -> None:
+        if not found:
+            find(middleware)
+            found.update(middleware.files)
+        middleware.files = found
 
-@pytest.fixture(autouse=True)
-def no_mail_in_flight(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The running servers' delivery has finished before the tables are emptied: a deadlock otherwise."""
-    marker = request.node.get_closest_marker("django_db")
-    has_transactions = marker is not None and marker.kwargs["transaction"]
-    if has_transactions:
-        request.getfixturevalue("transactional_db")
-    yield
-    if has_transactions:
-        OutgoingMail.objects.all().delete()  # waits for the rows that are being sent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: empty_tables())
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", find_once)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -76,7 +76,7 @@ def test_a_second_factor_is_set_up_used_and_removed(site: str, viewport: Viewpor
         press(page, "Remove second factor")
         expect(page.get_by_text("Your second factor is removed.")).to_be_visible()
 
-    wait_for_an_early_moment()
+    wait_for_an_early_moment(12)
     journey(site, viewport, steps)
 
 

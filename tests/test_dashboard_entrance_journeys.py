@@ -58,7 +58,7 @@ def expect_signed_in(page: Page, email: str) -> None:
 
 @on_a_phone
 def test_password_and_second_factor_with_the_keyboard_alone(site: str, viewport: Viewport, alice: Actor):
-    wait_for_an_early_moment()
+    wait_for_an_early_moment(12)
     secret, _ = enrol(alice)
 
     def steps(page: Page) -> None:

@@ -32,7 +32,7 @@ def test_an_operator_signs_in_searches_and_suspends(
 ) -> None:
     secret, _ = enrol(mallory)
     call_command("make_operator", mallory.user.email)
-    wait_for_an_early_moment()
+    wait_for_an_early_moment(12)
     width = viewport["viewport"]["width"]
     PICTURES.mkdir(parents=True, exist_ok=True)
 

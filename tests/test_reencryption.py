@@ -78,7 +78,7 @@ def mail(**parameters: Any) -> OutgoingMail:
 @pytest.fixture
 def secret(alice: Actor, bob: Actor) -> str:
     """Fill every column that is encrypted; return the secret of Alice's second factor."""
-    wait_for_an_early_moment()
+    wait_for_an_early_moment(12)
     secret = enrol(alice)[0]
     OutgoingMail.objects.all().delete()
     User.objects.filter(id=bob.user.id).update(totp_secret=encrypt("PENDING"))

@@ -3,13 +3,16 @@ never see acme.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from uuid import UUID
 
+from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.test import APIClient, APIRequestFactory
 
 from accounts.authentication import JWTAuthentication
+from accounts.emails import canonical_email
 from accounts.models import Membership, User, Workspace
 from accounts.principal import Client
 from accounts.tokens import AccessToken, TokenPair, issue
@@ -63,9 +66,20 @@ def make_workspace(slug: str, plan: str = "business") -> Workspace:
     return Workspace.objects.create(slug=slug, name=slug.title(), plan=plan)
 
 
+def make_user(email: str, **fields: object) -> User:
+    """Return a new person whose password is PASSWORD."""
+    return User.objects.create(email=canonical_email(email), password=_hashed(), **fields)
+
+
+@cache
+def _hashed() -> str:
+    """Return PASSWORD as the service hashes it. Tests share it: the hash costs more than all else of a person."""
+    return make_password(PASSWORD)
+
+
 def enter(name: str, role: str, workspace: Workspace) -> Actor:
     """Return a new person of that role in the workspace, signed in."""
-    user = User.objects.create_user(ADDRESSES[name], PASSWORD, name=name.title(), email_verified_at=timezone.now())
+    user = make_user(ADDRESSES[name], name=name.title(), email_verified_at=timezone.now())
     membership = Membership.objects.create(user=user, workspace=workspace, role=role)
     pair = issue(membership, "password", Client("192.0.2.1", "tests"))
     return Actor(user, workspace, membership, pair, bearer(pair.access_token))

@@ -7,7 +7,7 @@ from django.utils import timezone
 from accounts.audit import Action, Person, record
 from accounts.models import Invitation, Membership, User
 from accounts.principal import Client
-from tests.support.cast import PASSWORD, Actor
+from tests.support.cast import Actor, make_user
 
 PEOPLE = [
     ("Jonas Weber", "jonas@harbour.test", "manager", 210),
@@ -31,7 +31,7 @@ def man_harbour(owner: Actor) -> None:
     """Give the owner's workspace colleagues, invitations and events."""
     now = timezone.now()
     for name, email, role, days in PEOPLE:
-        user = User.objects.create_user(email, PASSWORD, name=name, email_verified_at=now)
+        user = make_user(email, name=name, email_verified_at=now)
         joined = now - timedelta(days=days)
         Membership.objects.create(user=user, workspace=owner.workspace, role=role, created_at=joined)
     for place, (email, role, days, ended) in enumerate(INVITED):

@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from accounts.models import Membership, User, Workspace, WorkspaceDomain
 from accounts.principal import Client
 from accounts.tokens import TokenPair, issue
-from tests.support.cast import PASSWORD, Actor, bearer, make_workspace
+from tests.support.cast import Actor, bearer, make_user, make_workspace
 
 LOGIN = "/api/v1/auth/login"
 
@@ -51,7 +51,7 @@ def post(client: Any, path: str, **body: Any) -> tuple[int, Any]:
 
 def person(email: str, **fields: Any) -> User:
     """Return a person with a workspace of their own."""
-    user = User.objects.create_user(email, PASSWORD, **{"email_verified_at": timezone.now(), **fields})
+    user = make_user(email, **{"email_verified_at": timezone.now(), **fields})
     own = make_workspace(re.sub(r"\W", "-", email), plan="free")
     Membership.objects.create(user=user, workspace=own, role="owner")
     return user
