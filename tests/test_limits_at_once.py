@@ -9,14 +9,14 @@ import redis
 from django.db import connections
 
 from accounts.models import CredentialUsage
+from accounts.tokens import AccessToken
 from apikeys.models import ApiKey
-from tests.support.launch import Server, Valkey
-from tests.support.limits import GEOFENCES, LOGIN, REFRESH, wait_for_room, wrong_login
+from tests.support.launch import Server
+from tests.support.limits import GEOFENCES, LOGIN, REFRESH, has_room, with_room, wrong_login
 from tests.support.race import at_once, call
 
 both_stores = pytest.mark.parametrize("store", ["server", "redis_server"])
 real = pytest.mark.django_db(transaction=True)
-pytestmark = pytest.mark.usefixtures("standing_clock")
 
 
 @pytest.fixture
@@ -24,50 +24,52 @@ def api(request: pytest.FixtureRequest, store: str, transactional_db: None) -> S
     """A server whose counters are empty."""
     running: Server = request.getfixturevalue(store)
     if store == "redis_server":
-        redis_store: Valkey = request.getfixturevalue("redis_store")
-        redis_store.stop()
-        redis_store.start()
-        time.sleep(2.1)  # longer than a process goes without asking Redis again
+        redis.Redis.from_url(request.getfixturevalue("redis_store")).flushall()
     return running
 
 
-@both_stores
-@real
-def test_of_64_logins_at_once_for_one_address_15_reach_the_password(api):
-    wait_for_room("127.0.0.1", "target@acme.test")
-
-    answers = at_once(64, lambda _: call(api, "POST", LOGIN, wrong_login("target@acme.test")))
-
-    assert Counter(answer.status for answer in answers) == {401: 15, 429: 49}
+@pytest.fixture
+def caller() -> str:
+    """An address that has used up nothing."""
+    return with_room("127.0.0.{}")
 
 
-@both_stores
-@real
-def test_of_90_logins_at_once_from_one_address_60_reach_the_password(api):
-    wait_for_room("127.0.0.1")
-
-    answers = at_once(90, lambda n: call(api, "POST", LOGIN, wrong_login(f"target{n}@acme.test")))
-
-    assert Counter(answer.status for answer in answers) == {401: 60, 429: 30}
+def guess(server: Server, caller: str, email: str) -> int:
+    return call(server, "POST", LOGIN, wrong_login(email), caller=caller).status
 
 
 @both_stores
 @real
-def test_of_64_refreshes_at_once_of_one_sign_in_30_are_answered(api, alice):
-    wait_for_room("127.0.0.1", str(alice.sign_in_id))
-    body = {"refresh_token": alice.pair.refresh_token}
+def test_of_64_logins_at_once_for_one_address_15_reach_the_password(api, caller):
+    email = with_room("target{}@acme.test")
 
-    answers = at_once(64, lambda _: call(api, "POST", REFRESH, body))
+    assert Counter(at_once(64, lambda _: guess(api, caller, email))) == {401: 15, 429: 49}
+
+
+@both_stores
+@real
+def test_of_90_logins_at_once_from_one_address_60_reach_the_password(api, caller):
+    statuses = at_once(90, lambda n: guess(api, caller, f"target{n}@acme.test"))
+
+    assert Counter(statuses) == {401: 60, 429: 30}
+
+
+@both_stores
+@real
+def test_of_64_refreshes_at_once_of_one_sign_in_30_are_answered(api, alice, caller):
+    pairs = iter(alice.sign_in_again, None)
+    pair = next(pair for pair in pairs if has_room(str(AccessToken.read(pair.access_token).sid)))
+    body = {"refresh_token": pair.refresh_token}
+
+    answers = at_once(64, lambda _: call(api, "POST", REFRESH, body, caller=caller))
 
     assert Counter(answer.status for answer in answers) == {200: 30, 429: 34}
 
 
 @both_stores
 @real
-def test_of_128_refreshes_at_once_from_one_address_100_are_looked_at(api):
-    wait_for_room("127.0.0.1")
-
-    answers = at_once(128, lambda n: call(api, "POST", REFRESH, {"refresh_token": f"nonsense{n}"}))
+def test_of_128_refreshes_at_once_from_one_address_100_are_looked_at(api, caller):
+    answers = at_once(128, lambda n: call(api, "POST", REFRESH, {"refresh_token": f"nonsense{n}"}, caller=caller))
 
     assert Counter(answer.status for answer in answers) == {401: 100, 429: 28}
 
@@ -115,15 +117,16 @@ def wait_until(holds: Callable[[], bool], seconds: float = 5) -> None:
 
 
 @real
-def test_redis_gone_the_same_limit_counts_in_postgres(redis_server, redis_store):
+def test_redis_gone_the_same_limit_counts_in_postgres(redis_server, redis_store, caller):
+    email = with_room("target{}@acme.test")
     redis_store.stop()
-    wait_for_room("127.0.0.1", "target@acme.test")
     try:
-        answers = at_once(64, lambda _: call(redis_server, "POST", LOGIN, wrong_login("target@acme.test")))
+        statuses = at_once(64, lambda _: guess(redis_server, caller, email))
     finally:
         redis_store.start()
+        time.sleep(2.1)  # longer than a process goes without asking Redis again
 
-    assert Counter(answer.status for answer in answers) == {401: 15, 429: 49}
+    assert Counter(statuses) == {401: 15, 429: 49}
     assert "limits count in Postgres" in redis_server.log.read_text()
     with connections["counters"].cursor() as cursor:
         cursor.execute("SELECT count(*) FROM spatialflow_counter")
@@ -132,17 +135,12 @@ def test_redis_gone_the_same_limit_counts_in_postgres(redis_server, redis_store)
 
 @both_stores
 @real
-def test_attempts_at_one_exhausted_email_take_no_room_from_the_others_at_that_address(api):
+def test_attempts_at_one_exhausted_email_take_no_room_from_the_others_at_that_address(api, caller):
     """60 attempts are allowed: 15 at one email, and 45 more, however many are refused for that email meanwhile."""
-    wait_for_room("127.0.0.1", "target@acme.test", seconds=20)
-    for _ in range(15):
-        assert call(api, "POST", LOGIN, wrong_login("target@acme.test")).status == 401
+    target = with_room("target{}@acme.test")
+    assert [guess(api, caller, target) for _ in range(15)] == [401] * 15
 
-    def attempt(n: int) -> int:
-        email = "target@acme.test" if n % 2 else f"other{n}@acme.test"
-        return call(api, "POST", LOGIN, wrong_login(email)).status
-
-    statuses = at_once(120, attempt)
+    statuses = at_once(120, lambda n: guess(api, caller, target if n % 2 else f"other{n}@acme.test"))
 
     assert Counter(statuses[0::2]) == {401: 45, 429: 15}
     assert Counter(statuses[1::2]) == {429: 60}

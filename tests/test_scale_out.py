@@ -16,7 +16,7 @@ from accounts.models import SignIn
 from spatialflow.counters import RedisCounters
 from tests.support.cast import PASSWORD, Actor
 from tests.support.launch import Server, launch, valkey
-from tests.support.limits import wait_for_room
+from tests.support.limits import with_room
 from tests.support.oauth import CLIENT_STATE, VERIFIER
 from tests.support.race import Answer, at_once, call
 from tests.support.two_servers import Browser
@@ -61,11 +61,11 @@ def refresh(server: str, token: str) -> Answer:
 
 def test_a_limit_counts_what_both_have_answered(pair: Pair, alice: Actor):
     headers = {"X-API-KEY": alice.make_key(hourly_limit=20)[1]}
-    email = f"target-{alice.user.id}@acme.test"
-    wait_for_room("127.0.0.1", email)
+    email, caller = with_room("target{}@acme.test"), with_room("127.0.0.{}")
+    body = {"email": email, "password": "no"}
 
     reads = at_once(40, lambda n: read_fences(pair[n % 2], headers))
-    logins = at_once(40, lambda n: call(pair[n % 2], "POST", LOGIN, {"email": email, "password": "no"}).status)
+    logins = at_once(40, lambda n: call(pair[n % 2], "POST", LOGIN, body, caller=caller).status)
 
     assert Counter(reads) == {200: 20, 429: 20}
     assert Counter(logins) == {401: 15, 429: 25}

@@ -24,10 +24,17 @@ class Answer:
     body: Any
 
 
-def call(base_url: str, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
-    """Send one request on a fresh connection."""
+def call(
+    base_url: str,
+    method: str,
+    path: str,
+    body: Any = None,
+    headers: dict[str, str] | None = None,
+    caller: str = "127.0.0.1",
+) -> Answer:
+    """Send one request on a fresh connection; `caller` is the address of this machine that it comes from."""
     parts = urlsplit(base_url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30, source_address=(caller, 0))
     try:
         payload = None if body is None else json.dumps(body)
         connection.request(method, path, payload, {"Content-Type": "application/json", **(headers or {})})
