@@ -2,9 +2,13 @@
 
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db import connections
 
 from accounts.models import SignIn, Workspace, WorkspaceDomain
 from sso.domains import covers
@@ -159,6 +163,7 @@ def test_what_is_found_instead_is_shown_shortened(alice, dns):
     assert found == ["record 0", "record 1", "record 2", "record 3", "x" * 120 + "…"]
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("mode", ["servfail", "refused", "garbage", "silent", "dripping"])
 def test_a_dns_that_does_not_answer_changes_nothing(alice, dns, mode):
     claimed, pending = prove(alice, dns), claim(alice, "pending.test")
@@ -166,10 +171,15 @@ def test_a_dns_that_does_not_answer_changes_nothing(alice, dns, mode):
     before = list(WorkspaceDomain.objects.order_by("domain").values())
     dns.mode = mode
 
-    began = time.monotonic()
-    answers = [verify(alice, claimed), verify(alice, pending)]
+    def ask(row: dict[str, Any]) -> Any:
+        with closing(connections["default"]), closing(connections["counters"]):  # of this thread
+            return verify(alice, row)
 
-    assert time.monotonic() - began < 2 * 5.5
+    began = time.monotonic()
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(ask, (claimed, pending)))
+
+    assert time.monotonic() - began < 5 + 2
     assert [(answer.status_code, answer.json()["outcome"]) for answer in answers] == [(200, "unanswered")] * 2
     assert list(WorkspaceDomain.objects.order_by("domain").values()) == before
     dns.mode = "answer"

@@ -63,11 +63,14 @@ class DnsServer:
     def _serve_tcp(self) -> None:
         while self._is_running:
             connection, _ = self._tcp.accept()
-            with connection, suppress(OSError, struct.error):
-                connection.settimeout(5)
-                (length,) = struct.unpack("!H", connection.recv(2, socket.MSG_WAITALL))
-                for answer in self._answers(connection.recv(length, socket.MSG_WAITALL), "tcp"):
-                    self._send(connection, struct.pack("!H", len(answer)) + answer)
+            threading.Thread(target=self._converse, args=[connection], daemon=True).start()
+
+    def _converse(self, connection: socket.socket) -> None:
+        with connection, suppress(OSError, struct.error):
+            connection.settimeout(5)
+            (length,) = struct.unpack("!H", connection.recv(2, socket.MSG_WAITALL))
+            for answer in self._answers(connection.recv(length, socket.MSG_WAITALL), "tcp"):
+                self._send(connection, struct.pack("!H", len(answer)) + answer)
 
     def _send(self, connection: socket.socket, wire: bytes) -> None:
         if self.mode != "dripping":
