@@ -15,6 +15,7 @@ urlpatterns = [
     path("api/v1/", include("apikeys.urls")),
     path("api/v1/", include("sso.urls")),
     path(".well-known/jwks.json", PublicKeysView.as_view()),
+    path("operator", tables.site.admin_view(tables.site.index)),
     path("operator/", tables.site.urls),
     path("", include("dashboard.urls")),
 ]

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from django.conf import settings
@@ -33,8 +33,9 @@ MEBIBYTE = 1024 * 1024
 
 @pytest.fixture(scope="module")
 def api(database_url: str) -> Iterator[Server]:
-    """The service as it runs behind one proxy."""
-    with launch(database_url, extra_env={"PUBLIC_URL": settings.PUBLIC_URL, "TRUSTED_PROXY_COUNT": "1"}) as server:
+    """The service as it runs behind one proxy, with the operator's pages."""
+    own = {"PUBLIC_URL": settings.PUBLIC_URL, "TRUSTED_PROXY_COUNT": "1", "ADMIN_ENABLED": "true"}
+    with launch(database_url, extra_env=own) as server:
         yield server
 
 
@@ -90,6 +91,22 @@ def test_a_header_with_underscores_is_no_credential(front: Proxy, alice: Actor) 
     assert front.call("GET", FENCES, headers={"X-API-KEY": key}).status == 200
     refused = front.call("GET", FENCES, headers={"X_API_KEY": key})
     assert (refused.status, refused.body["error_code"]) == (401, "not_authenticated")
+
+
+@pytest.mark.parametrize("path", ["/operator", "/operator/", "/operator/accounts/user/"])
+def test_the_operators_pages_are_there_for_nginxs_own_host_alone(front: Proxy, path: str) -> None:
+    """A network of containers is no network of one's own: who comes by a published port may have an address in it."""
+    own = front.call("GET", path)
+    other = front.call("GET", path, caller="127.0.0.2", headers={"X-Forwarded-For": "127.0.0.1"})
+    plain = front.call("GET", path, https=False)
+
+    assert (own.status, own.headers["location"]) == (302, f"/sign-in?next={quote(path, safe='')}")
+    assert_error(other, 404, {"detail": "There is nothing at this address.", "error_code": "not_found"})
+    assert (plain.status, plain.headers["location"].split("://")[0]) == (308, "https")
+
+
+def test_a_page_whose_name_begins_like_the_operators_is_an_ordinary_one(front: Proxy) -> None:
+    assert front.call("GET", "/operators", caller="127.0.0.2").headers["content-type"] == "text/html; charset=utf-8"
 
 
 def test_slow_clients_delay_nobody(front: Proxy, alice: Actor) -> None:

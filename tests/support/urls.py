@@ -15,7 +15,7 @@ def api_patterns() -> Iterator[tuple[str, URLPattern]]:
 
 def page_patterns() -> Iterator[tuple[str, URLPattern]]:
     """Yield the route of each page of the dashboard with its pattern; the operator's are not of it."""
-    others = ("/api/", "/.well-known/", "/operator/")
+    others = ("/api/", "/.well-known/", "/operator")
     yield from ((route, pattern) for route, pattern in _patterns() if not route.startswith(others))
 
 
