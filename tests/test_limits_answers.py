@@ -113,33 +113,17 @@ def test_plus_tags_are_other_accounts(anyone, db):
     assert anyone.post(LOGIN, wrong_login("target+1@acme.test"), format="json").status_code == 401
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
-        "X-Forwarded-For",
-        "X-Real-IP",
-        "Forwarded",
-        "True-Client-IP",
-        "CF-Connecting-IP",
-        "X-Client-IP",
-        "X-Cluster-Client-IP",
-        "X-Forwarded",
-        "Forwarded-For",
-        "X-Originating-IP",
-        "X-Remote-IP",
-        "X-Remote-Addr",
-        "X-Host",
-        "Fastly-Client-IP",
-        "X-Forwarded-Host",
-    ],
-)
-def test_no_header_moves_a_caller_to_another_address(anyone, db, header):
-    for n in range(60):
-        anyone.post(LOGIN, wrong_login(f"t{n}@acme.test"), format="json", headers={header: f"203.0.113.{n}"})
+def test_no_header_moves_a_caller_to_another_address(anyone, db):
+    headers = ["X-Forwarded-For", "X-Forwarded", "Forwarded-For", "Forwarded", "X-Forwarded-Host", "X-Host"]
+    headers += ["X-Real-IP", "True-Client-IP", "CF-Connecting-IP", "Fastly-Client-IP", "X-Client-IP"]
+    headers += ["X-Cluster-Client-IP", "X-Originating-IP", "X-Remote-IP", "X-Remote-Addr"]
 
-    response = anyone.post(LOGIN, wrong_login("last@acme.test"), format="json", headers={header: "198.51.100.9"})
+    def guess(n: int, header: str) -> int:
+        claimed = {header: f"203.0.113.{n}"}
+        return anyone.post(LOGIN, wrong_login(f"t{n}@acme.test"), format="json", headers=claimed).status_code
 
-    assert response.status_code == 429
+    assert [guess(n, headers[n % 15]) for n in range(60)] == [401] * 60  # each header claims four addresses
+    assert {header: guess(60 + n, header) for n, header in enumerate(headers)} == dict.fromkeys(headers, 429)
 
 
 def test_behind_a_proxy_the_last_hop_counts_and_the_rest_is_the_clients_word(anyone, db, settings):
