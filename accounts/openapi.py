@@ -7,22 +7,47 @@ against the running service.
 
 from typing import Any
 
+from django.core.validators import RegexValidator
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
 
 from accounts.authentication import RefreshCookieAuthentication
 from accounts.scopes import CURRENT_KEY_READ, KEY_SCOPES, KEYS_ALONE
 from spatialflow.api import PublicAPIView
 from spatialflow.errors import ErrorSerializer
+from spatialflow.texts import VISIBLE, refuse_invisible
 from spatialflow.throttling import ThrottledSerializer
 
 API_KEY: dict[str, list[str]] = {"ApiKey": []}
 BEARER: dict[str, list[str]] = {"Bearer": []}
 REFRESH_COOKIE: dict[str, list[str]] = {"RefreshCookie": []}
+# What is judged by spatialflow/texts.py, and of names that stand in one line by accounts/serializers/workspaces.py.
+SEEN = "[" + "".join(rf"\p{{{category}}}" for category in VISIBLE) + "]"
+BLANK_OR_SEEN = rf"^\s*$|{SEEN}"
+ONE_LINE = r"[^\u0000-\u001f\u007f\u2028\u2029]*"
+SEEN_IN_ONE_LINE = f"^{ONE_LINE}{SEEN}{ONE_LINE}$"
 LIMIT_HEADERS = {
     "RateLimit-Limit": "Requests in the window of the tightest limit that applies.",
     "RateLimit-Remaining": "Requests left in it.",
     "RateLimit-Reset": "Seconds until it ends.",
 }
+
+
+class TextSchema(OpenApiSerializerFieldExtension):
+    """What a text must hold, where Python alone would say it: something, once it is trimmed, or something to see."""
+
+    target_class = "spatialflow.strict_fields.OnlyText"
+    match_subclasses = True
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        field = self.target
+        schema: dict[str, Any] = auto_schema._map_serializer_field(field, direction, bypass_extensions=True)
+        patterns = [rule.regex.pattern for rule in field.validators if isinstance(rule, RegexValidator)]
+        if refuse_invisible in field.validators:
+            schema["pattern"] = BLANK_OR_SEEN if field.allow_blank else SEEN_IN_ONE_LINE if patterns else SEEN
+        elif not field.allow_blank and field.trim_whitespace and not patterns:
+            schema["pattern"] = r"\S"
+        return schema if field.allow_blank else {"minLength": 1, **schema}
 
 
 class OperationSchema(AutoSchema):

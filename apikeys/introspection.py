@@ -22,6 +22,7 @@ from accounts.tokens import AccessToken, InvalidToken
 from apikeys import keys
 from apikeys.authentication import FIND_KEY_WITH_TIMES, ApiKeysRefused, InvalidApiKey, find_live_key
 from spatialflow.api import WorkspaceAPIView
+from spatialflow.strict_fields import TextField
 from spatialflow.strict_forms import FormParser
 
 INACTIVE = {"active": False}
@@ -73,8 +74,8 @@ def _scopes_elsewhere(token: Principal) -> list[str]:
 class IntrospectionSerializer(serializers.Serializer):
     """`token_type_hint` and whatever else a client may send is not looked at (RFC 7662 section 2.1)."""
 
-    token = serializers.CharField(max_length=8192, trim_whitespace=False)
-    token_type_hint = serializers.CharField(required=False, allow_blank=True)
+    token = TextField(max_length=8192, trim_whitespace=False)
+    token_type_hint = TextField(required=False, allow_blank=True)
 
 
 class IntrospectedSerializer(serializers.Serializer):

@@ -13,15 +13,17 @@ from apikeys.lifecycle import MAX_GRACE_DAYS
 from apikeys.models import ApiKey
 from apikeys.usage import LONGEST_WINDOW_DAYS, KeyUsage
 from spatialflow.digits import WholeNumberField
+from spatialflow.strict_fields import TextField, TrueOrFalseField
 from spatialflow.texts import refuse_invisible
 
 LONGEST_LIFE = timedelta(days=3653)
 
 
+@extend_schema_field(serializers.ListField(child=serializers.ChoiceField(list(KEY_SCOPES)), max_length=len(KEY_SCOPES)))
 class PermissionsField(serializers.ListField):
     """A list of scopes that a key can carry and that its maker holds. An empty list means none at all."""
 
-    child = serializers.CharField(max_length=50)
+    child = TextField(max_length=50)
 
     def to_internal_value(self, data: Any) -> list[str]:
         scopes: list[str] = super().to_internal_value(data)
@@ -49,10 +51,10 @@ class ExpirationField(serializers.DateTimeField):
 
 
 class ApiKeyCreateSerializer(serializers.Serializer):
-    name = serializers.CharField(max_length=100, default="Default", allow_null=True, validators=[refuse_invisible])
+    name = TextField(max_length=100, default="Default", allow_null=True, validators=[refuse_invisible])
     permissions = PermissionsField(source="scopes", required=False, allow_null=True, max_length=len(KEY_SCOPES))
-    read_only = serializers.BooleanField(source="is_read_only", default=False, allow_null=True)
-    description = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
+    read_only = TrueOrFalseField(source="is_read_only", default=False, allow_null=True)
+    description = TextField(max_length=500, required=False, allow_null=True, allow_blank=True)
     expires_at = ExpirationField(required=False, allow_null=True)
 
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
@@ -71,9 +73,9 @@ class ApiKeyUpdateSerializer(serializers.Serializer):
     are left out.
     """
 
-    name = serializers.CharField(max_length=100, required=False, allow_null=True, validators=[refuse_invisible])
+    name = TextField(max_length=100, required=False, allow_null=True, validators=[refuse_invisible])
     permissions = PermissionsField(source="scopes", required=False, allow_null=True, max_length=len(KEY_SCOPES))
-    is_active = serializers.BooleanField(required=False, allow_null=True)
+    is_active = TrueOrFalseField(required=False, allow_null=True)
     rate_limit_per_hour = WholeNumberField(
         source="hourly_limit",
         required=False,
@@ -81,8 +83,8 @@ class ApiKeyUpdateSerializer(serializers.Serializer):
         min_value=1,
         max_value=max(settings.PLAN_LIMITS.values()),
     )
-    read_only = serializers.BooleanField(source="is_read_only", required=False, allow_null=True)
-    description = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
+    read_only = TrueOrFalseField(source="is_read_only", required=False, allow_null=True)
+    description = TextField(max_length=500, required=False, allow_null=True, allow_blank=True)
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         if isinstance(data, dict) and self.fields.keys() <= data.keys():

@@ -8,7 +8,8 @@ from typing import Any
 from rest_framework import serializers
 
 from geofences.bulk import MAX_ITEMS, MAX_NAME, Item, Strategy, TooManyItems, read_item, refused_item
-from geofences.serializers import NumberField, OptionalTextField, TextField, TextListField, TrueOrFalseField
+from geofences.serializers import NumberField, OptionalTextField, TextListField
+from spatialflow.strict_fields import TextField, TrueOrFalseField
 
 MAX_INDEX = 2**31 - 1
 NAME_HELP = (
@@ -34,7 +35,7 @@ class BulkCreateSerializer(serializers.Serializer):
     """What a bulk request looks like, for the API's description; `read_bulk_request` reads one."""
 
     items = BulkItemSerializer(many=True)
-    dedup_strategy = serializers.ChoiceField(["skip", "override", "fail"], required=False, default="skip")
+    dedup_strategy = serializers.ChoiceField(["skip", "override", "fail"], allow_null=True, default="skip")
 
 
 def read_bulk_request(workspace_id: uuid.UUID, user_id: uuid.UUID, data: Any) -> tuple[list[Item], Strategy]:

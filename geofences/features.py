@@ -13,15 +13,10 @@ from rest_framework import serializers
 from geofences.files.stream import Feature
 from geofences.files.xml import Unreadable, read_number
 from geofences.geometry import GeometryError, read_position
-from geofences.serializers import (
-    GeofenceSerializer,
-    GeometryField,
-    OptionalTextField,
-    TextField,
-    TrueOrFalseField,
-)
+from geofences.serializers import GeofenceSerializer, GeometryField, OptionalTextField
 from geofences.writes import columns_of, is_circle_around
 from spatialflow.errors import validation_response
+from spatialflow.strict_fields import TextField, TrueOrFalseField
 
 SOURCES = ("draw", "address")
 # What a fence has unless it is said; a file leaves it out.

@@ -12,6 +12,7 @@ from geofences.queries import GeofencePage
 from geofences.serializers import TRUE_OR_FALSE, read_page_query
 from spatialflow.digits import NumberField
 from spatialflow.errors import ApiError, ErrorSerializer
+from spatialflow.strict_fields import TextField
 
 
 class UnknownFormat(ApiError):
@@ -44,7 +45,7 @@ class ImportQuerySerializer(serializers.Serializer):
     dry_run = TrueOrFalseWordField(default=False)
     on_error = serializers.ChoiceField(["abort", "skip"], default="abort")
     dedup_strategy = serializers.ChoiceField(["skip", "override", "fail"], default="skip")
-    name_property = serializers.CharField(max_length=255, default="name")
+    name_property = TextField(max_length=255, default="name")
     radius_meters = NumberField(min_value=0.001, max_value=MAX_RADIUS_METERS, required=False)
 
 

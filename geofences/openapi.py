@@ -9,12 +9,11 @@ from rest_framework import serializers
 
 from geofences.listings import MAX_GROUP_PAGE
 from geofences.points import MAX_NAMED
-from geofences.serializers import MAX_PAGE_LENGTH, GeometryField
+from geofences.serializers import MAX_OFFSET, MAX_PAGE_LENGTH, GeometryField
 
 POSITION = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 3}
 POLYGON = {"type": "array", "items": {"type": "array", "items": POSITION, "minItems": 4}, "minItems": 1, "maxItems": 64}
-
-
+RADIUS = {"type": "number", "minimum": 0, "exclusiveMinimum": True, "maximum": 100_000}
 BOUNDS = {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 6, "nullable": True}
 
 
@@ -29,7 +28,7 @@ GEOMETRY = {
     "oneOf": [
         _shape("Polygon", coordinates=POLYGON),
         _shape("MultiPolygon", coordinates={"type": "array", "items": POLYGON, "minItems": 1}),
-        _shape("Circle", center=POSITION, radius_meters={"type": "number", "maximum": 100_000}),
+        _shape("Circle", center=POSITION, radius_meters=RADIUS),
     ],
 }
 
@@ -49,18 +48,11 @@ class NumberSchema(OpenApiSerializerFieldExtension):
         return {"type": kind, "minimum": self.target.minimum, "maximum": self.target.maximum}
 
 
-class TrueOrFalseSchema(OpenApiSerializerFieldExtension):
-    target_class = "geofences.serializers.TrueOrFalseField"
-
-    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
-        return {"type": "boolean"}
-
-
 class TextListSchema(OpenApiSerializerFieldExtension):
     target_class = "geofences.serializers.TextListField"
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
-        item = {"type": "string", "minLength": 1, "maxLength": self.target.max_length}
+        item = {"type": "string", "minLength": 1, "maxLength": self.target.max_length, "pattern": r"\S"}
         return {"type": "array", "items": item, "maxItems": 50, "description": "At most 8 KiB as it is sent."}
 
 
@@ -272,16 +264,21 @@ A_YARD = OpenApiExample(
     value={"name": "Yard", "geometry": {"type": "Circle", "center": [8.54, 47.37], "radius_meters": 200}},
     request_only=True,
 )
+LENGTH = {"type": "integer", "minimum": 1}
+START = {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET}
+TAG = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": r"\S"}
 GROUP_PAGE_PARAMETERS = [
-    OpenApiParameter("limit", OpenApiTypes.INT, default=MAX_GROUP_PAGE, description="Larger values are capped."),
-    OpenApiParameter("offset", OpenApiTypes.INT, default=0),
+    OpenApiParameter("limit", LENGTH, default=MAX_GROUP_PAGE, description="Larger values are capped."),
+    OpenApiParameter("offset", START, default=0),
 ]
 PAGE_PARAMETERS = [
-    OpenApiParameter(
-        "limit", OpenApiTypes.INT, description=f"Larger values than {MAX_PAGE_LENGTH} are capped.", default=50
-    ),
-    OpenApiParameter("offset", OpenApiTypes.INT, default=0),
+    OpenApiParameter("limit", LENGTH, description=f"Larger values than {MAX_PAGE_LENGTH} are capped.", default=50),
+    OpenApiParameter("offset", START, default=0),
     OpenApiParameter("active_only", OpenApiTypes.BOOL, default=True),
     OpenApiParameter("include_archived", OpenApiTypes.BOOL, default=False),
-    OpenApiParameter("tags", OpenApiTypes.STR, many=True, description="Repeat it; fences that carry all are listed."),
+    OpenApiParameter(
+        "tags",
+        {"type": "array", "items": TAG, "maxItems": 50},
+        description="Repeat it; fences that carry all are listed.",
+    ),
 ]

@@ -1,8 +1,5 @@
 """What a client may send: the bodies of create and update, and the query of a list. What a geometry is stands in
-geometry.py.
-
-The fields take JSON's own types and nothing that resembles them: DRF's would read true as 1, 5 as "5" and "yes" as
-true.
+geometry.py. As in spatialflow/strict_fields.py, a number is one of JSON's: DRF's fields would read true as 1.
 """
 
 from typing import Any
@@ -16,6 +13,7 @@ from geofences.geometry import FenceGeometry, GeometryError, read_geometry
 from geofences.listings import MAX_GROUP_PAGE
 from geofences.queries import GeofencePage
 from geofences.stored_json import find_reason_not_to_store, text_bytes
+from spatialflow.strict_fields import TextField, TrueOrFalseField
 
 MAX_METADATA_BYTES = 16 * 1024
 MAX_TEXT_LIST_BYTES = 8 * 1024
@@ -30,14 +28,6 @@ NO_GEOCODER = (
     'this service has no geocoder; send source "draw" and the geometry itself, '
     "for instance a Circle around the address."
 )
-
-
-class TextField(serializers.CharField):
-    def run_validation(self, data: Any = empty) -> Any:
-        # Before CharField calls str() on it, which a deeply nested list turns into a RecursionError.
-        if data is not None and data is not empty and not isinstance(data, str):
-            self.fail("invalid")
-        return super().run_validation(data)
 
 
 class OptionalTextField(TextField):
@@ -64,15 +54,6 @@ class WebAddressField(OptionalTextField):
         if text_bytes(text) - 2 > MAX_URL:
             self.fail("too_large")
         return text
-
-
-class TrueOrFalseField(serializers.Field):
-    default_error_messages = {"invalid": "Must be true or false."}
-
-    def to_internal_value(self, data: Any) -> bool:
-        if not isinstance(data, bool):
-            self.fail("invalid")
-        return data
 
 
 class NumberField(serializers.Field):

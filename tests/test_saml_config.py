@@ -147,7 +147,7 @@ def test_what_get_answers_put_takes_back_without_a_change(alice):
         ("covered_domain", "no domain", "behind the @"),
         ("covered_domain", "gmail.com", "Anybody"),
         ("covered_domain", {}, "string"),
-        ("is_enabled", "perhaps", "boolean"),
+        ("is_enabled", "true", "true or false"),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_field(alice, field, value, says):

@@ -7,10 +7,11 @@ from rest_framework import serializers
 from accounts.models import Membership, User
 from accounts.scopes import Role
 from accounts.tokens import Renewal, TokenPair
+from spatialflow.strict_fields import TextField
 
 
-def otp_field() -> serializers.CharField:
-    return serializers.CharField(
+def otp_field() -> TextField:
+    return TextField(
         required=False,
         allow_null=True,
         allow_blank=True,
@@ -20,13 +21,13 @@ def otp_field() -> serializers.CharField:
 
 
 class LoginSerializer(serializers.Serializer):
-    email = serializers.CharField(max_length=1000)
-    password = serializers.CharField(max_length=100_000, trim_whitespace=False)
+    email = TextField(max_length=1000)
+    password = TextField(max_length=100_000, trim_whitespace=False)
     otp = otp_field()
 
 
 class RefreshSerializer(serializers.Serializer):
-    refresh_token = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=10_000)
+    refresh_token = TextField(required=False, allow_null=True, allow_blank=True, max_length=10_000)
 
 
 class MessageSerializer(serializers.Serializer):

@@ -4,12 +4,15 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from django.core.exceptions import ValidationError
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.emails import canonical_email
+from spatialflow.strict_fields import TextField
 
 
-class EmailAddressField(serializers.CharField):
+@extend_schema_field({"type": "string", "format": "email", "minLength": 1})
+class EmailAddressField(TextField):
     """An email address in any spelling; what comes out is its canonical form."""
 
     def __init__(self, **kwargs: Any) -> None:

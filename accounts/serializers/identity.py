@@ -8,20 +8,21 @@ from rest_framework import serializers
 from accounts.models import User
 from accounts.serializers.auth import MessageSerializer
 from accounts.serializers.fields import EmailAddressField, refuse_unknown_timezone
+from spatialflow.strict_fields import TextField, URLField
 from spatialflow.texts import refuse_invisible
 
 KEPT_FOR_THE_OPERATOR = ("use_case", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 OF_THE_WORKSPACE = ("website", "lane", "timezone")
 
 
-def password_field() -> serializers.CharField:
+def password_field() -> TextField:
     """Return a field that takes a password as typed; its rules are in accounts/passwords.py."""
-    return serializers.CharField(max_length=100_000, trim_whitespace=False)
+    return TextField(max_length=100_000, trim_whitespace=False)
 
 
-def optional_text(max_length: int) -> serializers.CharField:
+def optional_text(max_length: int) -> TextField:
     """Return a field whose absence, null and blank are one: the SDK sends null for what its caller left out."""
-    return serializers.CharField(max_length=max_length, required=False, allow_null=True, allow_blank=True)
+    return TextField(max_length=max_length, required=False, allow_null=True, allow_blank=True)
 
 
 class SignupSerializer(serializers.Serializer):
@@ -38,9 +39,9 @@ class SignupSerializer(serializers.Serializer):
     utm_campaign = optional_text(255)
     utm_term = optional_text(255)
     utm_content = optional_text(255)
-    website = serializers.URLField(max_length=500, required=False, allow_null=True, allow_blank=True)
+    website = URLField(max_length=500, required=False, allow_null=True, allow_blank=True)
     lane = optional_text(50)
-    timezone = serializers.CharField(
+    timezone = TextField(
         max_length=50, required=False, allow_null=True, allow_blank=True, validators=[refuse_unknown_timezone]
     )
 
@@ -65,7 +66,7 @@ class EmailSerializer(serializers.Serializer):
 class LinkSerializer(serializers.Serializer):
     """The secret of a mailed link."""
 
-    token = serializers.CharField(max_length=200)
+    token = TextField(max_length=200)
 
 
 class NewPasswordSerializer(LinkSerializer):

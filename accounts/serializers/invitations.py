@@ -15,6 +15,7 @@ from accounts.serializers.auth import TokenPairSerializer, token_pair_json
 from accounts.serializers.fields import EmailAddressField
 from accounts.tokens import TokenPair
 from spatialflow.digits import WholeNumberField
+from spatialflow.strict_fields import TextField
 
 MAX_OFFSET = 2**31 - 1
 
@@ -43,12 +44,12 @@ class BatchSerializer(serializers.Serializer):
     """With `invitation_ids` those, otherwise the next page of pending invitations after `before`."""
 
     invitation_ids = serializers.ListField(
-        child=serializers.CharField(max_length=100, allow_blank=True),
+        child=TextField(max_length=100, allow_blank=True),
         required=False,
         allow_null=True,
         max_length=MAX_BATCH,
     )
-    before = serializers.CharField(max_length=100, required=False, allow_null=True, allow_blank=True)
+    before = TextField(max_length=100, required=False, allow_null=True, allow_blank=True)
 
 
 class PageQuerySerializer(serializers.Serializer):
@@ -109,12 +110,12 @@ class BatchOutcomeSerializer(serializers.Serializer):
 
 
 class AcceptPasswordlessSerializer(serializers.Serializer):
-    token = serializers.CharField(max_length=500)
-    invite_id = serializers.CharField(max_length=100)
+    token = TextField(max_length=500)
+    invite_id = TextField(max_length=100)
 
 
 class AcceptSerializer(AcceptPasswordlessSerializer):
-    password = serializers.CharField(max_length=100_000, trim_whitespace=False, required=False, allow_null=True)
+    password = TextField(max_length=100_000, trim_whitespace=False, required=False, allow_null=True)
 
 
 class EnteredWorkspaceSerializer(serializers.Serializer):

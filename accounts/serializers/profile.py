@@ -9,6 +9,7 @@ from accounts.models import Membership
 from accounts.profile import PREFERENCES
 from accounts.scopes import Role
 from accounts.serializers.fields import refuse_unknown_timezone
+from spatialflow.strict_fields import RegexField, TextField, TrueOrFalseField
 from spatialflow.texts import refuse_invisible
 
 CLEARABLE = ("bio", "avatar_url", "phone_number")
@@ -17,19 +18,19 @@ CLEARABLE = ("bio", "avatar_url", "phone_number")
 class PreferencesSerializer(serializers.Serializer):
     """The names and forms of accounts/profile.py's PREFERENCES."""
 
-    date_format = serializers.CharField(max_length=20)
-    time_format = serializers.CharField(max_length=20)
-    email_notifications = serializers.BooleanField()
-    webhook_failure_notifications = serializers.BooleanField()
-    workflow_failure_notifications = serializers.BooleanField()
-    usage_alert_notifications = serializers.BooleanField()
-    marketing_emails = serializers.BooleanField()
-    default_map_style = serializers.CharField(max_length=50)
-    default_geofence_color = serializers.RegexField(r"^#[0-9A-Fa-f]{6}$")
-    show_tutorial_tooltips = serializers.BooleanField()
-    has_completed_tour = serializers.BooleanField()
-    has_completed_workflow_tour = serializers.BooleanField()
-    default_api_version = serializers.CharField(max_length=10)
+    date_format = TextField(max_length=20)
+    time_format = TextField(max_length=20)
+    email_notifications = TrueOrFalseField()
+    webhook_failure_notifications = TrueOrFalseField()
+    workflow_failure_notifications = TrueOrFalseField()
+    usage_alert_notifications = TrueOrFalseField()
+    marketing_emails = TrueOrFalseField()
+    default_map_style = TextField(max_length=50)
+    default_geofence_color = RegexField(r"^#[0-9A-Fa-f]{6}$")
+    show_tutorial_tooltips = TrueOrFalseField()
+    has_completed_tour = TrueOrFalseField()
+    has_completed_workflow_tour = TrueOrFalseField()
+    default_api_version = TextField(max_length=10)
 
 
 class ProfileUpdateSerializer(PreferencesSerializer):
@@ -39,19 +40,19 @@ class ProfileUpdateSerializer(PreferencesSerializer):
     are left out.
     """
 
-    name = serializers.CharField(max_length=255, allow_blank=True, validators=[refuse_invisible])
-    bio = serializers.CharField(max_length=1000, allow_blank=True)
-    avatar_url = serializers.CharField(
+    name = TextField(max_length=255, allow_blank=True, validators=[refuse_invisible])
+    bio = TextField(max_length=1000, allow_blank=True)
+    avatar_url = TextField(
         max_length=500,
         allow_blank=True,
         validators=[URLValidator(["http", "https"], message="Enter an address that begins with https:// or http://.")],
     )
-    phone_number = serializers.RegexField(
+    phone_number = RegexField(
         r"^\+[0-9]{10,15}$",
         allow_blank=True,
         error_messages={"invalid": "Write the number with its country's, for instance +41446681800."},
     )
-    timezone = serializers.CharField(max_length=50, validators=[refuse_unknown_timezone])
+    timezone = TextField(max_length=50, validators=[refuse_unknown_timezone])
 
     def get_fields(self) -> dict[str, serializers.Field]:
         fields: dict[str, serializers.Field] = super().get_fields()

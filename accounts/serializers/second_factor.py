@@ -2,17 +2,19 @@
 
 from rest_framework import serializers
 
+from spatialflow.strict_fields import TextField
+
 
 class CurrentPasswordSerializer(serializers.Serializer):
-    current_password = serializers.CharField(max_length=100_000, trim_whitespace=False)
+    current_password = TextField(max_length=100_000, trim_whitespace=False)
 
 
 class OtpSerializer(serializers.Serializer):
-    otp = serializers.CharField(max_length=100, help_text="The six digits that the authenticator app shows.")
+    otp = TextField(max_length=100, help_text="The six digits that the authenticator app shows.")
 
 
 class BothFactorsSerializer(CurrentPasswordSerializer):
-    otp = serializers.CharField(max_length=100, help_text="The six digits, or a recovery code.")
+    otp = TextField(max_length=100, help_text="The six digits, or a recovery code.")
 
 
 class EnrolmentSerializer(serializers.Serializer):

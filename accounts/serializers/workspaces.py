@@ -12,6 +12,7 @@ from accounts.scopes import Role
 from accounts.serializers.auth import TokenPairSerializer
 from accounts.serializers.fields import refuse_unknown_timezone
 from spatialflow.digits import WholeNumberField
+from spatialflow.strict_fields import EmailField, TextField, TrueOrFalseField
 from spatialflow.texts import refuse_invisible
 
 MAX_MAP_HOME_BYTES = 4096
@@ -24,7 +25,7 @@ NAME_RULES = [ONE_LINE, refuse_invisible]
 SLUG = RegexValidator(r"^[a-z0-9]+(-[a-z0-9]+)*\Z", "Use lower-case letters, digits and single hyphens between them.")
 
 
-class WebAddressField(serializers.CharField):
+class WebAddressField(TextField):
     """An http or https address: it becomes a link on pages, where javascript: would be an attack."""
 
     def __init__(self, **options: Any) -> None:
@@ -56,15 +57,13 @@ class WorkspacePatchSerializer(serializers.Serializer):
     of the SDK's model are left out.
     """
 
-    name = serializers.CharField(max_length=255, required=False, allow_null=True, validators=NAME_RULES)
+    name = TextField(max_length=255, required=False, allow_null=True, validators=NAME_RULES)
     logo_url = WebAddressField(required=False)
     website = WebAddressField(required=False)
-    billing_email = serializers.EmailField(max_length=254, required=False, allow_null=True, allow_blank=True)
-    description = serializers.CharField(max_length=2000, required=False, allow_null=True, allow_blank=True)
-    timezone = serializers.CharField(
-        max_length=50, required=False, allow_null=True, validators=[refuse_unknown_timezone]
-    )
-    support_email = serializers.EmailField(max_length=254, required=False, allow_null=True, allow_blank=True)
+    billing_email = EmailField(max_length=254, required=False, allow_null=True, allow_blank=True)
+    description = TextField(max_length=2000, required=False, allow_null=True, allow_blank=True)
+    timezone = TextField(max_length=50, required=False, allow_null=True, validators=[refuse_unknown_timezone])
+    support_email = EmailField(max_length=254, required=False, allow_null=True, allow_blank=True)
     slack_connect_url = WebAddressField(required=False)
     unit_system = serializers.ChoiceField(UNIT_SYSTEMS, required=False, allow_null=True)
     map_home = MapHomeField(required=False, allow_null=True)
@@ -76,7 +75,7 @@ class WorkspacePatchSerializer(serializers.Serializer):
         max_value=LONGEST_LIFETIME,
         help_text="Only owners change it. Null: the deployment's default.",
     )
-    requires_second_factor = serializers.BooleanField(
+    requires_second_factor = TrueOrFalseField(
         required=False, allow_null=True, help_text="Only owners change it, and only with a second factor of their own."
     )
 
@@ -105,16 +104,16 @@ class WorkspacePatchSerializer(serializers.Serializer):
 class WorkspacePutSerializer(WorkspacePatchSerializer):
     """The same with a name."""
 
-    name = serializers.CharField(max_length=255, validators=NAME_RULES)
+    name = TextField(max_length=255, validators=NAME_RULES)
 
 
 class WorkspaceCreateSerializer(serializers.Serializer):
-    name = serializers.CharField(max_length=255, validators=NAME_RULES)
-    slug = serializers.CharField(min_length=3, max_length=50, required=False, allow_null=True, validators=[SLUG])
+    name = TextField(max_length=255, validators=NAME_RULES)
+    slug = TextField(min_length=3, max_length=50, required=False, allow_null=True, validators=[SLUG])
 
 
 class WorkspaceDeleteQuerySerializer(serializers.Serializer):
-    slug = serializers.CharField(max_length=255, help_text="The workspace's slug, to confirm.")
+    slug = TextField(max_length=255, help_text="The workspace's slug, to confirm.")
 
 
 class EmptyAsNullField(serializers.CharField):
@@ -203,7 +202,7 @@ class WorkspaceChoicesSerializer(serializers.Serializer):
 
 
 class WorkspaceSelectSerializer(serializers.Serializer):
-    workspace_id = serializers.CharField(max_length=100)
+    workspace_id = TextField(max_length=100)
 
 
 class WorkspaceSelectionSerializer(WorkspaceChoicesSerializer, TokenPairSerializer):

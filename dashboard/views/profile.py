@@ -56,7 +56,8 @@ class ProfilePage(FormPage):
         }
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        update_profile(request, **validated(ProfileUpdateSerializer, request.POST))
+        ticked = {name: name in request.POST for name in MAIL | HINTS}
+        update_profile(request, **validated(ProfileUpdateSerializer, {**request.POST.dict(), **ticked}))
         messages.success(request, "Your profile is saved.")
         return redirect("/settings/profile")
 

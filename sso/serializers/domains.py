@@ -5,11 +5,12 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.models import WorkspaceDomain
+from spatialflow.strict_fields import TextField
 from sso.domains import Check, canonical_domain
 
 
 class DomainCreateSerializer(serializers.Serializer):
-    domain = serializers.CharField(max_length=300)
+    domain = TextField(max_length=300)
 
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
         return {"domain": canonical_domain(fields["domain"])}

@@ -7,19 +7,20 @@ from rest_framework import serializers
 from accounts.scopes import Role
 from accounts.serializers.auth import TokenPairSerializer, otp_field, token_pair_json
 from accounts.tokens import TokenPair
+from spatialflow.strict_fields import TextField, TrueOrFalseField
 from sso.identities import name_of
 from sso.login import Entry
 from sso.native import InvitationLink
 
 
-def optional_text(max_length: int) -> serializers.CharField:
-    return serializers.CharField(max_length=max_length, required=False, allow_null=True, allow_blank=True)
+def optional_text(max_length: int) -> TextField:
+    return TextField(max_length=max_length, required=False, allow_null=True, allow_blank=True)
 
 
 class GoogleExchangeSerializer(serializers.Serializer):
     """An invitation counts when both of its two fields are there."""
 
-    id_token = serializers.CharField(max_length=20_000)
+    id_token = TextField(max_length=20_000)
     invite_id = optional_text(100)
     invite_token = optional_text(500)
     otp = otp_field()
@@ -39,14 +40,12 @@ NONCE_MISSING = "Send the nonce of POST /api/v1/auth/apple/nonce that Apple was 
 
 
 class AppleExchangeSerializer(GoogleExchangeSerializer):
-    id_token = None  # Apple calls it otherwise
-    identity_token = serializers.CharField(max_length=20_000)
-    authorization_code = serializers.CharField(max_length=2000)
-    nonce = serializers.CharField(
-        max_length=500, error_messages=dict.fromkeys(("required", "null", "blank"), NONCE_MISSING)
-    )
+    id_token = None  # type: ignore[assignment]  # Apple calls it otherwise
+    identity_token = TextField(max_length=20_000)
+    authorization_code = TextField(max_length=2000)
+    nonce = TextField(max_length=500, error_messages=dict.fromkeys(("required", "null", "blank"), NONCE_MISSING))
     full_name = FullNameSerializer(required=False, allow_null=True)
-    confirm_new_account = serializers.BooleanField(required=False, allow_null=True)
+    confirm_new_account = TrueOrFalseField(required=False, allow_null=True)
 
     @property
     def name(self) -> str:
@@ -78,7 +77,7 @@ class NonceSerializer(serializers.Serializer):
 
 
 class NotificationSerializer(serializers.Serializer):
-    payload = serializers.CharField(max_length=20_000)
+    payload = TextField(max_length=20_000)
 
 
 class LinkedAccountSerializer(serializers.Serializer):

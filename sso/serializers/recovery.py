@@ -3,16 +3,17 @@
 from rest_framework import serializers
 
 from accounts.serializers.fields import EmailAddressField
+from spatialflow.strict_fields import TextField
 
 
 class AskForRecoverySerializer(serializers.Serializer):
     email = EmailAddressField()
-    workspace_slug = serializers.CharField(max_length=255)
+    workspace_slug = TextField(max_length=255)
 
 
 class RedeemRecoverySerializer(serializers.Serializer):
-    token = serializers.CharField(max_length=1000, trim_whitespace=False)
-    otp = serializers.CharField(
+    token = TextField(max_length=1000, trim_whitespace=False)
+    otp = TextField(
         required=False,
         allow_null=True,
         allow_blank=True,

@@ -7,6 +7,7 @@ from rest_framework import serializers
 from accounts.models import WorkspaceDomain
 from accounts.scopes import Role
 from spatialflow.digits import WholeNumberField
+from spatialflow.strict_fields import TextField, TrueOrFalseField
 from sso.domains import canonical_domain
 from sso.models import IdentityProvider, SamlAttempt
 from sso.saml import service_provider
@@ -22,7 +23,7 @@ MAPPED = ("email", "name", "first_name", "last_name")
 GIVEN_ROLES = [role.value for role in Role if role != Role.OWNER]
 
 
-class CertificatesField(serializers.CharField):
+class CertificatesField(TextField):
     """X.509 certificates in PEM, one or several blocks; what comes out is the list of them."""
 
     def __init__(self, **options: Any) -> None:
@@ -41,17 +42,17 @@ class CertificateInSerializer(serializers.Serializer):
     certificate = CertificatesField()
 
 
-class EntityIdField(serializers.CharField):
+class EntityIdField(TextField):
     def __init__(self, **options: Any) -> None:
         super().__init__(max_length=MAX_ENTITY_ID, validators=[refuse_unusable_entity_id], **options)
 
 
-class EndpointField(serializers.CharField):
+class EndpointField(TextField):
     def __init__(self, **options: Any) -> None:
         super().__init__(max_length=MAX_URL, validators=[refuse_unusable_url], **options)
 
 
-class DomainField(serializers.CharField):
+class DomainField(TextField):
     """A mail domain in any spelling; what comes out is its canonical form."""
 
     def to_internal_value(self, data: Any) -> str:
@@ -66,7 +67,7 @@ class MappingField(serializers.DictField):
     """Attribute names by what they hold. What is left out is not read; without `email` the NameID is the address."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(child=serializers.CharField(max_length=MAX_ATTRIBUTE_NAME), **options)
+        super().__init__(child=TextField(max_length=MAX_ATTRIBUTE_NAME), **options)
 
     def to_internal_value(self, data: Any) -> dict[str, str]:
         mapping: dict[str, str] = super().to_internal_value(data)
@@ -94,7 +95,7 @@ class SAMLConfigInSerializer(StagedConfigInSerializer):
     """The contract's SAMLConfigIn: the core of the serving connection, which is enabled unless it says otherwise."""
 
     covered_domain = DomainField(max_length=1000, help_text="The workspace's primary domain; others are added beside.")
-    is_enabled = serializers.BooleanField(required=False, allow_null=True)
+    is_enabled = TrueOrFalseField(required=False, allow_null=True)
 
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
         if attributes.get("is_enabled") is None:
@@ -117,10 +118,10 @@ class StagedConfigPatchSerializer(serializers.Serializer):
     preset = serializers.ChoiceField(IdentityProvider.Preset.values, required=False, allow_null=True)
     attribute_mapping = MappingField(required=False, allow_null=True)
     default_role = serializers.ChoiceField(GIVEN_ROLES, required=False, allow_null=True)
-    creates_members = serializers.BooleanField(required=False, allow_null=True)
-    allows_idp_initiated = serializers.BooleanField(required=False, allow_null=True)
-    signs_requests = serializers.BooleanField(required=False, allow_null=True)
-    requires_encryption = serializers.BooleanField(required=False, allow_null=True)
+    creates_members = TrueOrFalseField(required=False, allow_null=True)
+    allows_idp_initiated = TrueOrFalseField(required=False, allow_null=True)
+    signs_requests = TrueOrFalseField(required=False, allow_null=True)
+    requires_encryption = TrueOrFalseField(required=False, allow_null=True)
 
     def validate_certificates(self, blocks: list[list[str]] | None) -> list[str] | None:
         if blocks is None:
@@ -143,11 +144,11 @@ class SAMLConfigPatchSerializer(StagedConfigPatchSerializer):
     """The same for the serving connection, and what the workspace demands of its people."""
 
     covered_domain = DomainField(max_length=1000, required=False, allow_null=True)
-    is_enabled = serializers.BooleanField(required=False, allow_null=True)
-    is_required = serializers.BooleanField(
+    is_enabled = TrueOrFalseField(required=False, allow_null=True)
+    is_required = TrueOrFalseField(
         required=False, allow_null=True, help_text="People in proven domains sign in by this connection alone."
     )
-    refuses_api_keys = serializers.BooleanField(
+    refuses_api_keys = TrueOrFalseField(
         required=False, allow_null=True, help_text="API keys do not work either while single sign-on is required."
     )
 
@@ -155,9 +156,9 @@ class SAMLConfigPatchSerializer(StagedConfigPatchSerializer):
 class MetadataInSerializer(serializers.Serializer):
     """Metadata as it is, or where it is: one of the two."""
 
-    xml = serializers.CharField(required=False, allow_blank=True, allow_null=True, max_length=1024 * 1024)
-    url = serializers.CharField(required=False, allow_blank=True, allow_null=True, max_length=MAX_URL)
-    staged = serializers.BooleanField(required=False, default=False)
+    xml = TextField(required=False, allow_blank=True, allow_null=True, max_length=1024 * 1024)
+    url = TextField(required=False, allow_blank=True, allow_null=True, max_length=MAX_URL)
+    staged = TrueOrFalseField(required=False, default=False)
     covered_domain = DomainField(max_length=1000, required=False, allow_null=True)
 
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
@@ -173,10 +174,8 @@ class MetadataInSerializer(serializers.Serializer):
 
 
 class TestInSerializer(serializers.Serializer):
-    staged = serializers.BooleanField(required=False, default=False)
-    next = serializers.CharField(
-        required=False, allow_blank=True, default="", trim_whitespace=False, source="destination"
-    )
+    staged = TrueOrFalseField(required=False, default=False)
+    next = TextField(required=False, allow_blank=True, default="", trim_whitespace=False, source="destination")
 
 
 class TestOutSerializer(serializers.Serializer):
@@ -261,7 +260,7 @@ class PresetsSerializer(serializers.Serializer):
 
 class AttemptsQuerySerializer(serializers.Serializer):
     limit = WholeNumberField(required=False, default=50, min_value=1, max_value=100)
-    cursor = serializers.CharField(required=False, default="", max_length=200)
+    cursor = serializers.CharField(allow_blank=True, default="", max_length=200)
     is_test = serializers.BooleanField(required=False, allow_null=True, default=None)
     succeeded = serializers.BooleanField(required=False, allow_null=True, default=None)
 

@@ -4,6 +4,7 @@ from rest_framework import serializers
 
 from accounts.serializers.auth import TokenPairSerializer, otp_field
 from spatialflow.errors import ErrorSerializer
+from spatialflow.strict_fields import TextField
 from spatialflow.throttling import ThrottledSerializer
 
 
@@ -17,7 +18,7 @@ class ProvidersSerializer(serializers.Serializer):
     providers = ProviderSerializer(many=True)
 
 
-class Text(serializers.CharField):
+class Text(TextField):
     """A parameter as it was sent, blanks and all; empty is absent."""
 
     def __init__(self) -> None:
@@ -53,9 +54,9 @@ class FormCallbackSerializer(CallbackSerializer):
 
 
 class ExchangeSerializer(serializers.Serializer):
-    code = serializers.CharField(max_length=1000)
-    code_verifier = serializers.CharField(max_length=1000, trim_whitespace=False)
-    state = serializers.CharField(max_length=1000, trim_whitespace=False)
+    code = TextField(max_length=1000)
+    code_verifier = TextField(max_length=1000, trim_whitespace=False)
+    state = TextField(max_length=1000, trim_whitespace=False)
     otp = otp_field()
 
 
