@@ -15,7 +15,7 @@ from accounts.principal import Client
 from accounts.tokens import AccessToken, TokenPair
 from tests.support.accepting import ACCEPT, NEW_PASSWORD, PASSWORDLESS, link_of
 from tests.support.cast import PASSWORD, Actor, bearer
-from tests.support.race import Answer, at_once, call
+from tests.support.race import Answer, at_once, call, start_to_wait
 from tests.support.totp import TOTP, code
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -122,9 +122,7 @@ def test_an_acceptance_cannot_overtake_a_reset(server: str, alice: Actor, mallor
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             reset_password(Client("192.0.2.1", ""), secret, NEW_PASSWORD)
-            waiting = pool.submit(call, server, "POST", ACCEPT, body, headers)
-            time.sleep(1.5)
-            assert not waiting.done()
+            waiting = start_to_wait(pool, call, server, "POST", ACCEPT, body, headers)
         answer = waiting.result()
 
     assert (answer.status, answer.body["error_code"]) == refusal
@@ -143,9 +141,7 @@ def test_a_link_cannot_overtake_the_owner_who_comes_into_an_untouched_account(se
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             reset_password(Client("192.0.2.1", ""), secret, PASSWORD)
-            waiting = pool.submit(call, server, "POST", path, {**link, "password": NEW_PASSWORD})
-            time.sleep(1.5)
-            assert not waiting.done()
+            waiting = start_to_wait(pool, call, server, "POST", path, {**link, "password": NEW_PASSWORD})
         answer = waiting.result()
 
     assert (answer.status, answer.body["error_code"]) == (409, "account_appeared")

@@ -16,7 +16,7 @@ from sso.models import SpentToken
 from tests.support.cast import Actor
 from tests.support.launch import Server, launch
 from tests.support.oidc_issuer import GOOGLE, Issuer, issuer
-from tests.support.race import Answer, at_once, call
+from tests.support.race import Answer, at_once, call, start_to_wait
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS, CALLERS = 6, 12
@@ -59,9 +59,7 @@ def test_a_sign_in_that_waits_for_the_disconnection_is_refused(api: Server, prov
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             disconnect(linked.request(), "google")
-            waiting = pool.submit(come, api, provider.google_token(email=linked.user.email))
-            time.sleep(1)
-            assert not waiting.done()
+            waiting = start_to_wait(pool, come, api, provider.google_token(email=linked.user.email))
         answer = waiting.result()
 
     assert (answer.status, answer.body["error_code"]) == (401, "account_changed")
@@ -76,9 +74,7 @@ def test_a_sign_in_whose_identity_went_between_its_steps_is_refused(api: Server,
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             SpentToken.objects.spend("google", token.rpartition(".")[0], timedelta(minutes=1))
-            waiting = pool.submit(come, api, token)
-            time.sleep(1)
-            assert not waiting.done()
+            waiting = start_to_wait(pool, come, api, token)
             assert call(api, "DELETE", DISCONNECT, headers=headers_of(linked)).status == 200
             transaction.set_rollback(True)
         answer = waiting.result()

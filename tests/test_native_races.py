@@ -1,6 +1,5 @@
 """Native sign-ins at the same moment, against running processes: one account, and whatever works once works once."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ from accounts.operations import suspend_workspace
 from tests.support.cast import Actor
 from tests.support.launch import Server, launch
 from tests.support.oidc_issuer import APPLE, GOOGLE, NONCE, Issuer, issuer
-from tests.support.race import Answer, at_once, call
+from tests.support.race import Answer, at_once, call, start_to_wait
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CALLERS = 8
@@ -122,9 +121,7 @@ def test_a_workspace_that_is_being_suspended_takes_nobody_in(api: Server, provid
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             suspend_workspace(alice.workspace)
-            waiting = pool.submit(call, api, "POST", GOOGLE, body)
-            time.sleep(1)
-            assert not waiting.done()  # it saw a workspace that was not suspended, and waits for this end
+            waiting = start_to_wait(pool, call, api, "POST", GOOGLE, body)  # it saw a workspace not suspended
         answer = waiting.result()
 
     assert (answer.status, answer.body["error_code"]) == (404, "not_found")

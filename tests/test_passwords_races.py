@@ -1,6 +1,5 @@
 """Replacing a password while others replace it or sign in: one wins, and nothing of the old one goes on."""
 
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +11,7 @@ from accounts.password_changes import reset_password
 from accounts.principal import Client
 from tests.support.cast import PASSWORD
 from tests.support.passwords import CHANGE, CONFIRM, LOGIN, NEW, mailed_secret
-from tests.support.race import Answer, at_once, call
+from tests.support.race import Answer, at_once, call, start_to_wait
 
 
 @pytest.mark.django_db(transaction=True)
@@ -52,8 +51,7 @@ def test_a_login_by_the_old_password_cannot_overtake_its_reset(server, alice):
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             reset_password(Client("192.0.2.1", ""), secret, NEW)
-            answer = pool.submit(call, server, "POST", LOGIN, login)
-            time.sleep(1.5)
+            answer = start_to_wait(pool, call, server, "POST", LOGIN, login)
         refused = answer.result()
 
     assert (refused.status, refused.body["error_code"]) == (401, "invalid_credentials")
@@ -87,8 +85,7 @@ def test_a_change_of_address_asked_for_with_the_old_password_cannot_overtake_its
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             reset_password(Client("192.0.2.1", ""), secret, NEW)
-            answer = pool.submit(call, server, "POST", "/api/v1/auth/change-email", body, headers)
-            time.sleep(1.5)
+            answer = start_to_wait(pool, call, server, "POST", "/api/v1/auth/change-email", body, headers)
         refused = answer.result()
 
     assert (refused.status, refused.body["error_code"]) == (400, "wrong_password")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -66,19 +67,23 @@ def waiting_behind(row: Model) -> Iterator[Callable[..., Future[Answer]]]:
     """
     with ThreadPoolExecutor(4) as pool, transaction.atomic():
         type(row)._default_manager.select_for_update().get(pk=row.pk)
+        yield partial(start_to_wait, pool)
 
-        def start(act: Callable[..., Answer], *arguments: Any) -> Future[Answer]:
-            before, deadline = _count_waiting(), time.monotonic() + 10
-            begun = pool.submit(act, *arguments)
-            while _count_waiting() == before and not begun.done() and time.monotonic() < deadline:
-                time.sleep(0.02)
-            assert not begun.done(), begun.result()
-            return begun
 
-        yield start
+def start_to_wait(pool: ThreadPoolExecutor, act: Callable[..., Answer], *arguments: Any) -> Future[Answer]:
+    """Start a request that has to wait for this transaction's end, and return once it waits."""
+    before, deadline = _count_waiting(), time.monotonic() + 10
+    begun = pool.submit(act, *arguments)
+    while _count_waiting() == before and not begun.done() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not begun.done(), begun.result()
+    return begun
 
 
 def _count_waiting() -> int:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction goes on seeing what it has seen
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
         return int(cursor.fetchone()[0])
