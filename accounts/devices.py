@@ -80,6 +80,14 @@ holder AS (
 ),"""  # noqa: S608
 
 
+# What Postgres cannot infer of a parameter.
+TYPES = {
+    "ip": "::inet",
+    "previous_jti": "::uuid",
+    **dict.fromkeys(("switched_at", "revoked_at"), "::timestamptz"),
+}
+
+
 class AccountChanged(ApiError):
     """The password was replaced, or the account suspended, between the check and the sign-in: as if never right."""
 
@@ -92,10 +100,7 @@ def begin(sign_in: SignIn, user: User, event: Event) -> None:
     """Save a new sign-in of `user`, as they were when they proved who they are, and append its event; where they have
     signed in before but never from such a client and network, mail them. Raises `AccountChanged`, `SsoRequired`.
     """
-    row = {
-        field.column: field.get_db_prep_save(getattr(sign_in, field.attname), connection)
-        for field in SignIn._meta.concrete_fields
-    }
+    row = {field.column: getattr(sign_in, field.attname) for field in SignIn._meta.concrete_fields}
     noticed = {
         "email": user.email,
         "domain": domain_of(user.email),
@@ -123,7 +128,7 @@ def begin(sign_in: SignIn, user: User, event: Event) -> None:
 @cache
 def _beginning() -> str:
     columns = [field.column for field in SignIn._meta.concrete_fields]
-    values = ", ".join(f"%({column})s" for column in columns)
+    values = ", ".join(f"%({column})s{TYPES.get(column, '')}" for column in columns)
     return appending(BEGIN.format(columns=", ".join(columns), values=values), "FROM begun")
 
 
