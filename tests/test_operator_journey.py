@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from accounts.models import User
 from tests.support.cast import PASSWORD, Actor
-from tests.support.dashboard_browser import Viewport, at_each_width, journey, local
+from tests.support.dashboard_browser import Viewport, at_each_width, axe, journey, local
 from tests.support.launch import Server, launch
 from tests.support.totp import code, enrol, wait_for_an_early_moment
 
@@ -46,6 +46,7 @@ def test_an_operator_signs_in_searches_and_suspends(
         page.keyboard.press("Enter")
         page.wait_for_url("**/operator/")
         page.screenshot(path=PICTURES / f"operator-home-{width}.png")
+        axe(page)
 
         page.get_by_role("link", name="Users", exact=True).first.click()
         page.locator("#searchbar").fill("alice")
@@ -54,12 +55,14 @@ def test_an_operator_signs_in_searches_and_suspends(
         page.locator("input[name=_selected_action]").check()
         page.locator("select[name=action]").select_option("suspend")
         page.screenshot(path=PICTURES / f"operator-users-{width}.png")
+        axe(page)
         page.get_by_role("button", name="Run").or_(page.get_by_role("button", name="Go")).click()
         expect(page.get_by_text(f"{alice.user.email} is suspended.")).to_be_visible()
 
         page.get_by_role("link", name=alice.user.email).click()
         expect(page.get_by_text("Close")).to_be_visible()
         page.screenshot(path=PICTURES / f"operator-user-{width}.png")
+        axe(page)
 
     journey(local(running), viewport, steps)
 
