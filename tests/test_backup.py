@@ -48,7 +48,7 @@ def test_a_dump_beside_the_service_is_the_whole_service(
     secret, _ = enrol(alice)
     key = {"X-API-KEY": alice.make_key()[1]}
     place = {"PUBLIC_URL": settings.PUBLIC_URL}
-    with launch(database_url, extra_env=place) as server:
+    with launch(database_url, workers=1, extra_env=place) as server:
         assert call(server, "POST", FENCES, FENCE, key).status == 201
         run(programs / "pg_dump", "--format=custom", f"--file={dump}", f"--dbname={database_url}")
         assert call(server, "POST", FENCES, {**FENCE, "name": "Later"}, key).status == 201
@@ -64,7 +64,7 @@ def test_a_dump_beside_the_service_is_the_whole_service(
     assert "Nothing is under an older key" in run(*manage, "reencrypt", DATABASE_URL=restored_url)
 
     login = {"email": alice.user.email, "password": PASSWORD, "otp": code(secret)}
-    with launch(restored_url, extra_env=place) as server:
+    with launch(restored_url, workers=1, extra_env=place) as server:
         assert call(server, "GET", "/api/v1/health/ready").status == 200
         assert [fence["name"] for fence in call(server, "GET", FENCES, headers=key).body["geofences"]] == ["Yard"]
         assert call(server, "POST", "/api/v1/auth/refresh", {"refresh_token": alice.pair.refresh_token}).status == 200

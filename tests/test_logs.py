@@ -109,7 +109,7 @@ def test_a_whole_journey_leaves_no_secret_even_where_everything_is_logged(databa
     bearer = {"Authorization": f"Bearer {alice.pair.access_token}"}
     key = alice.make_key(["tokens:introspect"])[1]
 
-    with launch(database_url, extra_env=own) as chatty:
+    with launch(database_url, workers=1, extra_env=own) as chatty:
         secrets = [*mailed_links(chatty, bearer), *round_trips(chatty), *second_factor(chatty, bearer), key]
         asked = call(chatty, "POST", "/api/v1/auth/introspect", {"token": key}, {"X-API-KEY": key})
         log = chatty.log.read_text()

@@ -40,13 +40,13 @@ TRADE = """async ([api, body]) => {
 }"""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def app() -> Iterator[str]:
     with app_page() as page:
         yield page
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run_service(database_url: str, app: str) -> Callable[[dict[str, str]], Any]:
     """Call it with a provider's settings to run the service at localhost."""
 
@@ -62,7 +62,7 @@ def local(server: Server) -> str:
     return server.replace("127.0.0.1", "localhost")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def google(run_service: Any) -> Iterator[str]:
     """The service, set up for a certified provider in Google's place."""
     issuer = f"http://127.0.0.1:{free_port()}"

@@ -31,7 +31,7 @@ def app_page() -> Iterator[AppPage]:
             pass
 
     with QuietServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True)
         thread.start()
         page = AppPage(f"http://localhost:{server.server_port}")
         page.visits = visits

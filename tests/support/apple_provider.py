@@ -200,7 +200,7 @@ def serve(provider: StandIn) -> Iterator[StandIn]:
     handler = type("ProvidersHandler", (Handler,), {"provider": provider})
     with QuietServer(("127.0.0.1", 0), handler) as server:
         provider.issuer = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True)
         thread.start()
         try:
             yield provider

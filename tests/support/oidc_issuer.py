@@ -229,7 +229,7 @@ def issuer() -> Iterator[Issuer]:
         server.RequestHandlerClass = type("Handler", (Handler,), {"issuer": running})
         server.daemon_threads = True
         server.block_on_close = False
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True).start()
         try:
             yield running
         finally:

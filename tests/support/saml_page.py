@@ -34,7 +34,7 @@ def saml_page(workspace: Workspace, email: str, **lies: Any) -> Iterator[SamlIdp
             pass
 
     with QuietServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True)
         thread.start()
         idp.sso_url = f"http://127.0.0.1:{server.server_port}/sso"
         idp.configure(workspace)

@@ -88,7 +88,7 @@ def tls_site(folder: Path) -> Iterator[Site]:
         context.load_cert_chain(folder / "leaf.pem")
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         site = Site(server.server_port, folder / "authority.pem")
-        thread = threading.Thread(target=server.serve_forever, args=[0.05], daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=[0.005], daemon=True)
         thread.start()
         try:
             yield site
