@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from rest_framework import status
 from rest_framework.request import Request
 
@@ -52,9 +53,16 @@ class MemberList:
 
 def list_members(workspace_id: uuid.UUID) -> MemberList:
     """Return the members in the order in which they came, at most MAX_LISTED."""
-    everybody = Membership.objects.filter(workspace_id=workspace_id)
-    listed = everybody.select_related("user").order_by("created_at", "id")[:MAX_LISTED]
-    return MemberList(list(listed), everybody.count())
+    everybody = find_members(workspace_id)
+    return MemberList(list(everybody[:MAX_LISTED]), everybody.count())
+
+
+def find_members(workspace_id: uuid.UUID, search: str = "") -> QuerySet[Membership]:
+    """Return the members in the order in which they came: all, or whose name or address contains `search`."""
+    found = Membership.objects.filter(workspace_id=workspace_id)
+    if search:
+        found = found.filter(Q(user__name__icontains=search) | Q(user__email__icontains=search))
+    return found.select_related("user").order_by("created_at", "id")
 
 
 def list_people(workspace_id: uuid.UUID, most: int) -> list[tuple[uuid.UUID, str]]:
@@ -112,13 +120,14 @@ def change_role(request: Request, user_id: str, role: str, seen: dict[str, Any] 
 
 
 @transaction.atomic
-def remove(request: Request, user_id: str) -> None:
+def remove(request: Request, user_id: str, seen: dict[str, Any] | None = None) -> None:
     """End a membership in the caller's workspace, or the caller's own. Raises `NotFound`, `InsufficientPermissions`,
-    `LastOwnerStays`.
+    `LastOwnerStays`, and with `seen`, what the member was when the caller looked, `EditedMeanwhile`.
     """
     caller, member = _get_locked(request, user_id)
     if caller != member and not roles_to_give(caller.role, member.role):
         raise InsufficientPermissions("Only owners remove owners and managers.")
+    refuse_edited(seen or {}, {"role": None}, {"role": member.role}.__getitem__)
     _end(request, member, "Member removed." if caller != member else "Left the workspace.")
 
 

@@ -1,6 +1,10 @@
 """Settings / Members, without a browser: who is shown to whom, what is changed, and the rules about owners."""
 
+import re
+from typing import Any
+
 import pytest
+from django.http import HttpResponse
 from django.test import Client
 
 from accounts.audit import Action
@@ -136,11 +140,30 @@ def test_somebody_is_removed(page: Client, bob: Actor):
     key = bob.key_client(["geofences:read"])
     assert b"Their sign-ins in this workspace end." in page.get(f"{PLACE}/{bob.user.id}/remove").content
 
-    answer = page.post(f"{PLACE}/{bob.user.id}/remove", follow=True)
+    answer = page.post(f"{PLACE}/{bob.user.id}/remove", {"seen": '{"role": "field_worker"}'}, follow=True)
 
     assert answer.redirect_chain == [(PLACE, 302)] and b"Bob is removed" in answer.content
     assert role_of(bob) is None
     assert key.get("/api/v1/geofences").status_code == bob.client.get("/api/v1/auth/me").status_code == 401
+
+
+def test_nobody_is_removed_whose_role_is_not_the_one_that_was_shown(page: Client, bob: Actor):
+    path = f"{PLACE}/{bob.user.id}/remove"
+    old_page = page.get(path)
+    make(bob, "owner")
+    events = AuditEvent.objects.count()
+
+    refused = page.post(path, hidden_fields(old_page))
+    unseen = [page.post(path, {"seen": seen}) for seen in ("", "{}", "[" * 9999)]
+
+    text = refused.content.decode()
+    assert "<dt>Role</dt><dd>Field worker</dd>" in old_page.content.decode()
+    assert (
+        refused.status_code == 409 and "Somebody changed their role" in text and "<dt>Role</dt><dd>Owner</dd>" in text
+    )
+    assert [answer.status_code for answer in unseen] == [409, 409, 409]
+    assert role_of(bob) == "owner" and AuditEvent.objects.count() == events
+    assert page.post(path, hidden_fields(refused)).status_code == 302 and role_of(bob) is None  # knowing it by now
 
 
 def test_one_leaves(bob: Actor):
@@ -160,7 +183,7 @@ def test_managers_change_whom_they_may(alice: Actor, bob: Actor, carol: Actor):
     raised = fill_in(page, f"{PLACE}/{carol.user.id}", {"role": "owner"})
     of_owner = page.get(f"{PLACE}/{alice.user.id}").content.decode()
     drawn_by_hand = {"seen": '{"role": "owner"}', "role": "member"}
-    refused = [page.post(f"{PLACE}/{alice.user.id}", drawn_by_hand), page.post(f"{PLACE}/{alice.user.id}/remove")]
+    refused = [page.post(f"{PLACE}/{alice.user.id}{leaf}", drawn_by_hand) for leaf in ("", "/remove")]
     changed = fill_in(page, f"{PLACE}/{carol.user.id}", {"role": "field_worker"})
 
     assert 'value="owner"' not in form and 'value="manager"' in form
@@ -218,10 +241,66 @@ def test_forms_from_elsewhere_are_refused(alice: Actor, bob: Actor, leaf: str):
     assert role_of(bob) == "field_worker" and role_of(alice) == "owner"
 
 
-def test_a_long_list_says_that_it_is_cut(page: Client, alice: Actor):
-    people = User.objects.bulk_create([User(email=f"p{number}@acme.test") for number in range(500)])
+def add_members(alice: Actor, number: int) -> None:
+    people = User.objects.bulk_create([User(email=f"p{n:03}@acme.test", name=f"Number {n}") for n in range(number)])
     Membership.objects.bulk_create([Membership(user=one, workspace=alice.workspace, role="member") for one in people])
 
-    text = page.get(PLACE).content.decode()
 
-    assert "501 people belong" in text and "These are the first 500." in text
+def people_on(answer: HttpResponse) -> list[str]:
+    return re.findall(
+        r"p\d{3}(?=@acme.test</span>)", re.sub(r"<span class=.unseen.*?</span>", "", answer.content.decode())
+    )
+
+
+def test_a_long_list_comes_in_pages_of_fifty(page: Client, alice: Actor):
+    add_members(alice, 110)
+
+    first = page.get(PLACE)
+    following = [page.get(f"{PLACE}?search=&page={number}") for number in (2, 3)]
+
+    assert [len(people_on(answer)) for answer in (first, *following)] == [49, 50, 11]  # Alice came first
+    shown = [email for answer in (first, *following) for email in people_on(answer)]
+    assert shown == [f"p{number:03}" for number in range(110)]
+    text = first.content.decode()
+    assert (
+        "111 people belong to Acme" in text and "Page 1 of 3" in text and f'href="{PLACE}?search=&amp;page=2"' in text
+    )
+    assert 'rel="prev"' not in text and 'rel="next"' not in following[1].content.decode()
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [("P004@", ["p004"]), ("number 10", ["p010"]), ("%", []), ("alice", []), ("mallory", [])],
+)
+def test_a_member_is_found_by_a_part_of_name_or_address(
+    page: Client, alice: Actor, mallory: Actor, search: str, found: list[str]
+):
+    add_members(alice, 12)
+
+    answer = page.get(PLACE, {"search": search})
+
+    text = answer.content.decode()
+    assert people_on(answer) == found
+    assert (">You</span>" in text) == (search == "alice")
+    assert ("Nobody fits" in text) == (search in ("%", "mallory")) and "Show everybody" in text
+
+
+@pytest.mark.parametrize("query", ["page=0", "page=x", "page=99", "page=1%00", "search=<b>&page=-1"])
+def test_a_page_that_is_not_there_is_another_page(page: Client, query: str):
+    answer = page.get(f"{PLACE}?{query}")
+
+    assert answer.status_code == 200 and "<b>" not in answer.content.decode()
+
+
+@pytest.mark.parametrize("search", ["\x00", "x" * 255])
+def test_what_no_name_can_contain_is_refused(page: Client, search: str):
+    assert page.get(PLACE, {"search": search}).status_code == 422
+
+
+def test_the_list_costs_as_many_queries_however_many_are_there(
+    page: Client, alice: Actor, django_assert_max_num_queries: Any
+):
+    add_members(alice, 60)
+
+    with django_assert_max_num_queries(8):
+        page.get(PLACE)

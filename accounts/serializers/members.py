@@ -23,6 +23,12 @@ class MemberListSerializer(serializers.Serializer):
     truncated = serializers.BooleanField()
 
 
+class MemberQuerySerializer(serializers.Serializer):
+    """Whom to look for: a part of a name or an address, whatever its case; empty means everybody."""
+
+    search = serializers.CharField(max_length=254, allow_blank=True, default="")
+
+
 class RoleSerializer(serializers.Serializer):
     role = serializers.ChoiceField(list(Role))
 

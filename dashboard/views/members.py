@@ -1,31 +1,38 @@
 """Settings / Members: who belongs to the workspace, in which role; removing somebody, and leaving it oneself."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from accounts import members
 from accounts.scopes import ACCOUNT_WRITE, INVITATIONS_READ, MEMBERS_READ, MEMBERS_WRITE, ROLE_SCOPES
-from accounts.serializers.members import RoleSerializer
+from accounts.serializers.members import MemberQuerySerializer, RoleSerializer
 from dashboard import session
 from dashboard.pages import Form, FormPage, Page, validated
 from dashboard.seen import read_seen, seen_field
 from dashboard.wording import ROLES
 
 PLACE = "/settings/members"
+PAGE_LENGTH = 50
 
 
 class MembersPage(Page):
-    """List the members in the order in which they came, and lead to what the caller may change."""
+    """List the members in the order in which they came, page by page, all or those searched for; lead to what the
+    caller may change.
+    """
 
     scopes = {"GET": MEMBERS_READ}
     template = "dashboard/members/list.html"
     title = "Members"
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
-        found, principal = members.list_members(request.auth.workspace_id), request.auth
+        principal, wanted = request.auth, validated(MemberQuerySerializer, request.GET)
+        found = members.find_members(principal.workspace_id, wanted["search"])
+        page = Paginator(found, PAGE_LENGTH).get_page(request.GET.get("page"))
         may_change = MEMBERS_WRITE in principal.scopes
         rows = [
             {
@@ -33,10 +40,16 @@ class MembersPage(Page):
                 "is_self": member.user_id == principal.user_id,
                 "may_change": may_change and members.roles_to_give(principal.role, member.role),
             }
-            for member in found.members
+            for member in page
         ]
         may_invite = INVITATIONS_READ in principal.scopes
-        return {"rows": rows, "total": found.total, "truncated": found.truncated, "may_invite": may_invite}
+        return {
+            "rows": rows,
+            "page": page,
+            "filter": Form(wanted),
+            "address": f"{PLACE}?{urlencode(wanted)}&page=",
+            "may_invite": may_invite,
+        }
 
 
 class MemberPage(FormPage):
@@ -95,18 +108,23 @@ class RemoveMemberPage(FormPage):
     needs_fresh = True
     template = "dashboard/members/remove.html"
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return to_leave() if is_self(request, kwargs["user_id"]) else super().get(request, *args, **kwargs)
+    def show(self, request: HttpRequest, form: Form | None = None, status: int = 200, **kwargs: Any) -> HttpResponse:
+        member = members.get_member(request.auth, kwargs["user_id"])
+        seen = seen_field(request, form, status, {"role": member.role}, {})
+        title = f"Remove {member.user.name or member.user.email}"
+        return super().show(request, form, status, member=member, seen=seen, title=title)
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
-        member = members.get_member(request.auth, kwargs["user_id"])
-        return {"member": member, "title": f"Remove {member.user.name or member.user.email}"}
+        return kwargs
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return to_leave() if is_self(request, kwargs["user_id"]) else super().get(request, *args, **kwargs)
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         if is_self(request, kwargs["user_id"]):
             return to_leave()
         member = members.get_member(request.auth, kwargs["user_id"])
-        members.remove(request, kwargs["user_id"])
+        members.remove(request, kwargs["user_id"], read_seen(request.POST, {"role": member.role}))
         messages.success(request, f"{member.user.name or member.user.email} is removed from the workspace.")
         return redirect(PLACE)
 
