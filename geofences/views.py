@@ -61,7 +61,7 @@ class GeofenceListView(WorkspaceAPIView):
     scopes = {"GET": "geofences:read", "POST": "geofences:write"}
 
     @extend_schema(operation_id="list_geofences", parameters=PAGE_PARAMETERS, responses=GeofencePageAnswer)
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> RawJSONResponse:
         page = read_page_query(request.query_params)
         tag_keys = [tag_key(tag) for tag in page.tags]
         return RawJSONResponse(read_geofence_page(request.auth.workspace_id, page, tag_keys, request.path.rstrip("/")))
@@ -72,7 +72,7 @@ class GeofenceListView(WorkspaceAPIView):
         examples=[A_YARD],
         responses={201: GeofenceAnswer, 409: ErrorSerializer},
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> RawJSONResponse:
         fields = _validated(CreateGeofenceSerializer(data=request.data))
         geofence_id = create_geofence(request.auth.workspace_id, request.auth.user_id, fields)
         return _geofence_response(request.auth.workspace_id, geofence_id, status=201)
@@ -84,11 +84,11 @@ class GeofenceView(WorkspaceAPIView):
     scopes = {"GET": "geofences:read", "PUT": "geofences:write", "DELETE": "geofences:write"}
 
     @extend_schema(operation_id="get_geofence", responses=GeofenceAnswer)
-    def get(self, request: Request, geofence_id: str) -> Response:
+    def get(self, request: Request, geofence_id: str) -> RawJSONResponse:
         return _geofence_response(request.auth.workspace_id, read_id(geofence_id))
 
     @extend_schema(operation_id="update_geofence", request=UpdateGeofenceSerializer, responses=GeofenceAnswer)
-    def put(self, request: Request, geofence_id: str) -> Response:
+    def put(self, request: Request, geofence_id: str) -> RawJSONResponse:
         """Change what is given. Where `source` is `address`, the circle follows `buffer_meters`, `lat` and `lng`, and
         a geometry that is not that circle makes a drawn fence of it; of a drawn fence these three say where its
         address lies.
@@ -110,7 +110,7 @@ class ArchiveView(WorkspaceAPIView):
     scopes = {"POST": "geofences:write"}
 
     @extend_schema(operation_id="archive_geofence", request=None, responses=GeofenceAnswer)
-    def post(self, request: Request, geofence_id: str) -> Response:
+    def post(self, request: Request, geofence_id: str) -> RawJSONResponse:
         identifier = read_id(geofence_id)
         set_archived(request.auth.workspace_id, identifier, archived=True)
         return _geofence_response(request.auth.workspace_id, identifier)
@@ -122,7 +122,7 @@ class UnarchiveView(WorkspaceAPIView):
     scopes = {"POST": "geofences:write"}
 
     @extend_schema(operation_id="unarchive_geofence", request=None, responses=GeofenceAnswer)
-    def post(self, request: Request, geofence_id: str) -> Response:
+    def post(self, request: Request, geofence_id: str) -> RawJSONResponse:
         identifier = read_id(geofence_id)
         set_archived(request.auth.workspace_id, identifier, archived=False)
         return _geofence_response(request.auth.workspace_id, identifier)
@@ -239,7 +239,7 @@ class BulkView(WorkspaceAPIView):
         return Response({"results": create_and_record(request, items, strategy)}, status=201)
 
 
-def _geofence_response(workspace_id: uuid.UUID, geofence_id: uuid.UUID, status: int = 200) -> Response:
+def _geofence_response(workspace_id: uuid.UUID, geofence_id: uuid.UUID, status: int = 200) -> RawJSONResponse:
     """Return the fence as it is stored now. Raises NotFound, in the same words for an absent fence and another
     workspace's."""
     body = find_geofence_json(workspace_id, geofence_id)

@@ -14,10 +14,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from rest_framework import serializers, views
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from spatialflow.errors import NotFound
-from spatialflow.strict_json import AlwaysFirstRenderer, RawJSON, refuse_body_without_length
+from spatialflow.strict_json import AlwaysFirstRenderer, refuse_body_without_length
 
 # HEAD is safe (RFC 9110 section 9.2.1): link checkers and previews send it unasked. Where a GET acts, it is refused.
 WITHOUT_HEAD = ["get", "post", "put", "patch", "delete"]
@@ -36,11 +35,11 @@ class SlashlessPathMiddleware:
         return self.get_response(request)
 
 
-class RawJSONResponse(Response):
-    """Pass JSON bytes, for instance a page built by Postgres, through unparsed."""
+class RawJSONResponse(HttpResponse):
+    """Pass JSON bytes, for instance a page built by Postgres, through: nothing is left to render."""
 
     def __init__(self, body: bytes, status: int = 200) -> None:
-        super().__init__(RawJSON(body), status=status)
+        super().__init__(body, status=status, content_type="application/json")
 
 
 def read_id(text: str) -> uuid.UUID:

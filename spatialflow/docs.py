@@ -9,7 +9,6 @@ from django.shortcuts import render
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from spatialflow.api import PublicAPIView, RawJSONResponse
 
@@ -27,7 +26,7 @@ class DescriptionView(PublicAPIView):
 
     rate_limit_exempt = True
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> RawJSONResponse:
         return RawJSONResponse(description())
 
 

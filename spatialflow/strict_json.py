@@ -101,10 +101,6 @@ def _holds_nul(data: Any) -> bool:
     return False
 
 
-class RawJSON(bytes):
-    """JSON that is rendered already."""
-
-
 class JSONRenderer(renderers.BaseRenderer):
     media_type = "application/json"
     format = "json"
@@ -113,6 +109,4 @@ class JSONRenderer(renderers.BaseRenderer):
     def render(self, data: Any, media_type: str | None = None, context: dict[str, Any] | None = None) -> bytes:
         if data is None:
             return b""
-        if isinstance(data, RawJSON):
-            return data
         return orjson.dumps(data, default=str, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)

@@ -79,7 +79,7 @@ class ApiDocsView(PublicAPIView):
     rate_limit_exempt = True
 
     @extend_schema(operation_id="public_docs", responses=ApiDocsSerializer)
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> RawJSONResponse:
         return RawJSONResponse(description())
 
 
