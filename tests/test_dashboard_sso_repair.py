@@ -2,10 +2,7 @@
 possible, and what an owner repairs who came in by a recovery link.
 """
 
-import ipaddress
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,36 +24,27 @@ from tests.support.pages import age_session, fill_in, hidden_fields, signed_in
 from tests.support.saml_idp import SamlIdp, certificate
 from tests.support.saml_setup import entity, key_descriptor, serving, signed_in_by
 from tests.support.sso_history import an_attempt, connected, shown
-from tests.support.tls_site import Site, respond, tls_site
+from tests.support.tls_site import Site, respond
 
-pytest_plugins = ["tests.support.saml_fixtures"]
+pytest_plugins = ["tests.support.saml_fixtures", "tests.support.metadata_site"]
 pytestmark = pytest.mark.django_db
 
 PLACE = "/settings/sso"
 
 
-@pytest.fixture
-def site(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """A site inside a network that the operator allows, with a certificate that this process trusts."""
-    settings.IDENTITY_PROVIDER_NETWORKS = [ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")]
-    with tls_site(tmp_path) as running:
-        monkeypatch.setenv("SSL_CERT_FILE", str(running.authority))
-        publish(running)
-        yield running
-
-
-def publish(site: Site, *names: str, **changed: Any) -> None:
+def publish(published: Site, *names: str, **changed: Any) -> None:
     """Let the provider's metadata name these keys' certificates."""
     xml = entity(keys="".join(key_descriptor(certificate(name)) for name in names or ("idp",)), **changed)
-    site.answer = lambda handler: respond(handler, xml.encode())
+    published.answer = lambda handler: respond(handler, xml.encode())
 
 
 @pytest.fixture
-def owner(alice: Actor, site: Site) -> Client:
+def owner(alice: Actor, published: Site) -> Client:
     """Alice, whose connection follows the metadata of the site; she signed in by it."""
     browser = signed_in(alice)
+    publish(published)
     assert (
-        browser.post(f"{PLACE}/connection/metadata", {"preset": "okta", "url": site.url(), "xml": ""}).status_code
+        browser.post(f"{PLACE}/connection/metadata", {"preset": "okta", "url": published.url(), "xml": ""}).status_code
         == 302
     )
     return signed_in(signed_in_by(alice, "saml"), SERVER_NAME="localhost")
@@ -70,11 +58,11 @@ def require() -> None:
     Workspace.objects.filter(slug="acme").update(requires_sso=True)
 
 
-def test_metadata_is_read_again_at_once(owner: Client, site: Site):
-    assert serving().metadata_url == site.url()
+def test_metadata_is_read_again_at_once(owner: Client, published: Site):
+    assert serving().metadata_url == published.url()
     assert b"nothing has changed" in reread(owner).content
 
-    publish(site, "idp", "next")
+    publish(published, "idp", "next")
     page = reread(owner)
 
     assert b"taken over" in page.content
@@ -86,11 +74,11 @@ def test_metadata_is_read_again_at_once(owner: Client, site: Site):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("is_swapped", [True, False])
 def test_a_reading_changes_no_connection_that_came_in_its_place_meanwhile(
-    owner: Client, alice: Actor, site: Site, is_swapped: bool
+    owner: Client, alice: Actor, published: Site, is_swapped: bool
 ):
     """Nor the one of before, which is not what its owner looked at any more."""
-    publish(site, "idp", "next")
-    publishes, colleague = site.answer, signed_in(alice)
+    publish(published, "idp", "next")
+    publishes, colleague = published.answer, signed_in(alice)
     first, second = serving(), connected_beside(serving())
     form = hidden_fields(owner.get(f"{PLACE}/connection/reread"))
 
@@ -100,7 +88,7 @@ def test_a_reading_changes_no_connection_that_came_in_its_place_meanwhile(
             connections.close_all()  # each thread has its own
         publishes(handler)
 
-    site.answer = swaps
+    published.answer = swaps
     answer = owner.post(f"{PLACE}/connection/reread", form)
 
     assert answer.status_code == (409 if is_swapped else 302)
@@ -123,16 +111,16 @@ def connected_beside(provider: IdentityProvider) -> IdentityProvider:
     )
 
 
-def test_while_it_is_required_a_reading_only_adds_certificates(owner: Client, site: Site):
+def test_while_it_is_required_a_reading_only_adds_certificates(owner: Client, published: Site):
     IdentityProvider.objects.update(certificates=[certificate("idp"), certificate("gone", -5)], is_enabled=True)
     require()
 
-    publish(site, "next")
+    publish(published, "next")
     assert b"taken over" in reread(owner).content
     assert serving().certificates == [certificate("idp"), certificate("gone", -5), certificate("next")]
 
     publish(
-        site,
+        published,
         "next",
         services='<md:SingleSignOnService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect" '
         'Location="https://elsewhere.test/sso"/>',
@@ -151,11 +139,11 @@ def test_while_it_is_required_a_reading_only_adds_certificates(owner: Client, si
     ],
 )
 def test_metadata_that_cannot_be_read_changes_nothing(
-    owner: Client, site: Site, entity_id: str, status: int, said: bytes
+    owner: Client, published: Site, entity_id: str, status: int, said: bytes
 ):
     before = serving()
     xml = entity(entity_id)
-    site.answer = lambda handler: respond(handler, xml.encode(), status)
+    published.answer = lambda handler: respond(handler, xml.encode(), status)
 
     answer = reread(owner)
 

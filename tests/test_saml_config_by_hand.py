@@ -41,9 +41,9 @@ def at(sso_url: str, slo_url: str) -> str:
     return endpoint("SingleLogoutService", slo_url) + endpoint("SingleSignOnService", sso_url)
 
 
-def read(provider: IdentityProvider, site: Any, xml: str) -> IdentityProvider:
+def read(provider: IdentityProvider, published: Any, xml: str) -> IdentityProvider:
     """Let the provider say this, and read it as every day."""
-    site.answer = answering(xml)
+    published.answer = answering(xml)
     reread(IdentityProvider.objects.get(id=provider.id))
     provider.refresh_from_db()
     return provider
@@ -52,63 +52,66 @@ def read(provider: IdentityProvider, site: Any, xml: str) -> IdentityProvider:
 # --- What an owner has set stays
 
 
-def test_an_emptied_logout_address_stays_empty(alice, followed, site):
+def test_an_emptied_logout_address_stays_empty(alice, followed, published):
     patch(alice, slo_url="")
 
-    assert read(followed, site, entity()).slo_url == ""
-    assert read(followed, site, entity(services=at(SSO_URL, "https://new.test/slo"))).slo_url == ""
-    assert read(followed, site, entity()).slo_url == ""
+    assert read(followed, published, entity()).slo_url == ""
+    assert read(followed, published, entity(services=at(SSO_URL, "https://new.test/slo"))).slo_url == ""
+    assert read(followed, published, entity()).slo_url == ""
 
 
-def test_what_nobody_has_set_follows(alice, followed, site):
+def test_what_nobody_has_set_follows(alice, followed, published):
     patch(alice, slo_url="")
 
-    moved = read(followed, site, entity(services=at("https://new.test/sso", SLO_URL)))
+    moved = read(followed, published, entity(services=at("https://new.test/sso", SLO_URL)))
 
     assert (moved.sso_url, moved.slo_url) == ("https://new.test/sso", "")
 
 
-def test_what_is_set_back_to_what_the_metadata_says_follows_again(alice, followed, site):
+def test_what_is_set_back_to_what_the_metadata_says_follows_again(alice, followed, published):
     patch(alice, slo_url="")
-    read(followed, site, entity())
+    read(followed, published, entity())
     patch(alice, slo_url=SLO_URL)
 
-    assert read(followed, site, entity(services=at(SSO_URL, "https://new.test/slo"))).slo_url == "https://new.test/slo"
+    assert (
+        read(followed, published, entity(services=at(SSO_URL, "https://new.test/slo"))).slo_url
+        == "https://new.test/slo"
+    )
 
 
-def test_an_added_certificate_stays_beside_those_that_come_and_go(alice, followed, site):
+def test_an_added_certificate_stays_beside_those_that_come_and_go(alice, followed, published):
     patch(alice, certificates=[FIRST, THIRD])
 
-    assert read(followed, site, entity(keys=keys(FIRST, SECOND))).certificates == [FIRST, THIRD, SECOND]
-    assert read(followed, site, entity(keys=keys(SECOND))).certificates == [THIRD, SECOND]
+    assert read(followed, published, entity(keys=keys(FIRST, SECOND))).certificates == [FIRST, THIRD, SECOND]
+    assert read(followed, published, entity(keys=keys(SECOND))).certificates == [THIRD, SECOND]
 
 
-def test_a_certificate_that_was_taken_away_stays_away(alice, followed, site):
-    read(followed, site, entity(keys=keys(FIRST, SECOND)))
+def test_a_certificate_that_was_taken_away_stays_away(alice, followed, published):
+    read(followed, published, entity(keys=keys(FIRST, SECOND)))
     patch(alice, certificates=[SECOND])
 
-    assert read(followed, site, entity(keys=keys(FIRST, SECOND))).certificates == [SECOND]
+    assert read(followed, published, entity(keys=keys(FIRST, SECOND))).certificates == [SECOND]
 
 
-def test_of_too_many_those_go_first_that_the_provider_does_not_publish(alice, followed, site):
+def test_of_too_many_those_go_first_that_the_provider_does_not_publish(alice, followed, published):
     own = [certificate("idp", days=day) for day in range(50, 59)]
     patch(alice, certificates=[FIRST, *own])
 
-    assert read(followed, site, entity(keys=keys(FIRST, SECOND))).certificates == [FIRST, *own[1:], SECOND]
+    assert read(followed, published, entity(keys=keys(FIRST, SECOND))).certificates == [FIRST, *own[1:], SECOND]
 
 
-def test_to_send_the_address_again_takes_all_of_it_over(alice, followed, site):
+def test_to_send_the_address_again_takes_all_of_it_over(alice, followed, published):
     patch(alice, slo_url="", certificates=[THIRD])
-    site.answer = answering(entity(keys=keys(FIRST)))
+    published.answer = answering(entity(keys=keys(FIRST)))
 
-    answer = post(alice, "metadata", url=site.url()).json()
+    answer = post(alice, "metadata", url=published.url()).json()
 
     assert (answer["slo_url"], [found["pem"] for found in answer["certificates"]]) == (SLO_URL, [FIRST])
-    assert read(followed, site, entity(keys=keys(SECOND))).certificates == [SECOND]
+    assert read(followed, published, entity(keys=keys(SECOND))).certificates == [SECOND]
 
 
-def test_put_that_changes_anything_ends_the_reading(alice, followed, site):
-    assert put(alice, is_enabled=False).json()["metadata_url"] == site.url()  # as the metadata says, all of it
+def test_put_that_changes_anything_ends_the_reading(alice, followed, published):
+    assert put(alice, is_enabled=False).json()["metadata_url"] == published.url()  # as the metadata says, all of it
 
     by_hand = put(alice, sso_url="https://new.test/sso").json()
 
@@ -117,19 +120,19 @@ def test_put_that_changes_anything_ends_the_reading(alice, followed, site):
 
 
 @pytest.mark.parametrize("path", [CONFIG, STAGED])
-def test_another_entity_id_ends_the_reading_of_the_one_before(alice, site, path):
+def test_another_entity_id_ends_the_reading_of_the_one_before(alice, published, path):
     configured(alice)
-    post(alice, "metadata", url=site.url(), staged=path == STAGED)
+    post(alice, "metadata", url=published.url(), staged=path == STAGED)
 
     answer = patch(alice, path, entity_id="https://new.test/saml").json()
 
     assert (answer["entity_id"], answer["metadata_url"]) == ("https://new.test/saml", "")
 
 
-def test_the_first_reading_of_another_address_takes_over_everything(alice, followed, site):
-    patch(alice, slo_url="", metadata_url=site.url("/other"))
+def test_the_first_reading_of_another_address_takes_over_everything(alice, followed, published):
+    patch(alice, slo_url="", metadata_url=published.url("/other"))
 
-    assert read(followed, site, entity()).slo_url == SLO_URL
+    assert read(followed, published, entity()).slo_url == SLO_URL
 
 
 # --- Where it is
@@ -150,10 +153,10 @@ def test_an_address_that_would_not_be_asked_is_refused_at_once(alice, settings, 
     assert patch(alice, path, metadata_url="https://8.8.8.8/metadata").status_code == 200
 
 
-def test_an_address_that_stays_is_not_looked_at_again(alice, followed, site, settings):
+def test_an_address_that_stays_is_not_looked_at_again(alice, followed, published, settings):
     settings.IDENTITY_PROVIDER_NETWORKS = []
 
-    assert patch(alice, metadata_url=site.url(), slo_url="").status_code == 200
+    assert patch(alice, metadata_url=published.url(), slo_url="").status_code == 200
 
 
 def test_looking_at_addresses_is_limited(alice):
@@ -180,10 +183,10 @@ def test_where_all_are_weak_it_is_refused(alice):
     assert "2048 bits" in invalid(post(alice, "metadata", xml=entity(keys=keys(WEAK))), "xml")
 
 
-def test_a_reading_leaves_out_what_is_weak_and_tells_owners_once(alice, followed, site):
-    read(followed, site, entity(keys=keys(SECOND, WEAK)))
-    read(followed, site, entity(keys=keys(SECOND, WEAK)))
+def test_a_reading_leaves_out_what_is_weak_and_tells_owners_once(alice, followed, published):
+    read(followed, published, entity(keys=keys(SECOND, WEAK)))
+    read(followed, published, entity(keys=keys(SECOND, WEAK)))
 
     assert followed.certificates == [SECOND] and "left out" in followed.metadata_problem
     assert len([mail for mail in delivered() if "cannot be used" in mail.subject]) == 1
-    assert read(followed, site, entity(keys=keys(SECOND))).metadata_problem == ""
+    assert read(followed, published, entity(keys=keys(SECOND))).metadata_problem == ""

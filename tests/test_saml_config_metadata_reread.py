@@ -19,7 +19,7 @@ def pems(provider: IdentityProvider) -> list[str]:
     return list(provider.certificates)
 
 
-def test_what_is_the_same_changes_and_tells_nothing(followed, site):
+def test_what_is_the_same_changes_and_tells_nothing(followed, published):
     events, read_at = AuditEvent.objects.count(), followed.metadata_read_at
 
     reread(followed)
@@ -29,14 +29,14 @@ def test_what_is_the_same_changes_and_tells_nothing(followed, site):
     assert AuditEvent.objects.count() == events and delivered() == []
 
 
-def test_new_certificates_come_and_former_ones_go(followed, site):
-    site.answer = answering(entity(keys=BOTH_KEYS))
+def test_new_certificates_come_and_former_ones_go(followed, published):
+    published.answer = answering(entity(keys=BOTH_KEYS))
     reread(followed)
     assert pems(followed) == [certificate("idp"), certificate("idp-2")] and followed.tested_at is not None
     [mail] = delivered()
     assert mail.to == ["alice@acme.test"] and "metadata" in mail.body and "certificates" in mail.body
 
-    site.answer = answering(entity(keys=NEW_KEY))
+    published.answer = answering(entity(keys=NEW_KEY))
     reread(followed)
 
     assert pems(followed) == [certificate("idp-2")]
@@ -45,11 +45,11 @@ def test_new_certificates_come_and_former_ones_go(followed, site):
     assert event.changes["certificates"]["to"] == [fingerprint(certificate("idp-2"))]
 
 
-def test_while_it_is_required_valid_certificates_stay(followed, site, acme):
+def test_while_it_is_required_valid_certificates_stay(followed, published, acme):
     acme.requires_sso = True
     acme.save()
     IdentityProvider.objects.update(certificates=[certificate("idp"), certificate("idp-2", days=-1)], metadata_said={})
-    site.answer = answering(entity(keys=key_descriptor(certificate("idp-3"))))
+    published.answer = answering(entity(keys=key_descriptor(certificate("idp-3"))))
 
     reread(followed)
 
@@ -57,10 +57,12 @@ def test_while_it_is_required_valid_certificates_stay(followed, site, acme):
     assert followed.metadata_problem == ""
 
 
-def test_while_it_is_required_another_sign_in_address_is_not_taken_over(followed, site, acme):
+def test_while_it_is_required_another_sign_in_address_is_not_taken_over(followed, published, acme):
     acme.requires_sso = True
     acme.save()
-    site.answer = answering(entity(keys=BOTH_KEYS, services=endpoint("SingleSignOnService", "https://new.test/sso")))
+    published.answer = answering(
+        entity(keys=BOTH_KEYS, services=endpoint("SingleSignOnService", "https://new.test/sso"))
+    )
 
     reread(followed)
 
@@ -79,8 +81,8 @@ def test_while_it_is_required_another_sign_in_address_is_not_taken_over(followed
         (answering(entity(services=endpoint("SingleSignOnService", "javascript:1"))), "cannot be used"),
     ],
 )
-def test_a_reading_that_fails_keeps_the_connection_and_tells_owners_once(followed, site, answer, says):
-    site.answer = answer
+def test_a_reading_that_fails_keeps_the_connection_and_tells_owners_once(followed, published, answer, says):
+    published.answer = answer
     before = IdentityProvider.objects.values(
         "entity_id", "sso_url", "certificates", "tested_at", "metadata_read_at"
     ).get()
@@ -92,16 +94,16 @@ def test_a_reading_that_fails_keeps_the_connection_and_tells_owners_once(followe
     assert says in followed.metadata_problem
     assert {name: getattr(followed, name) for name in before} == before
     assert ["sign-in" in mail.body.lower() and mail.to for mail in delivered()] == [["alice@acme.test"]]
-    site.answer = answering(entity())
+    published.answer = answering(entity())
     reread(followed)
     followed.refresh_from_db()
     assert followed.metadata_problem == ""
 
 
-def test_what_an_owner_has_changed_meanwhile_is_left_alone(alice, followed, site):
+def test_what_an_owner_has_changed_meanwhile_is_left_alone(alice, followed, published):
     stale = serving()
     patch(alice, metadata_url="")
-    site.answer = answering(entity(keys=NEW_KEY))
+    published.answer = answering(entity(keys=NEW_KEY))
 
     reread(stale)
 

@@ -25,6 +25,7 @@ from tests.support.saml_logout import (
     parse_response,
     status_of,
 )
+from tests.support.saml_logout_fixtures import offering_logout  # noqa: F401
 from tests.support.saml_setup import SLO_URL
 from tests.support.saml_steps import get_code, initiate, post
 
@@ -36,12 +37,6 @@ ENTITY = "http://localhost:8000/api/v1/auth/saml/acme/metadata"
 OURS = "http://localhost:8000/api/v1/auth/saml/acme/slo"
 SUCCESS = "urn:oasis:names:tc:SAML:2.0:status:Success"
 FRONT = "http://localhost:8000/"
-
-
-@pytest.fixture
-def connection(idp: SamlIdp, acme: Any) -> IdentityProvider:
-    """The serving connection of acme, which offers single logout."""
-    return idp.configure(acme, slo_url=SLO_URL)
 
 
 def arrive(browser: APIClient, idp: SamlIdp, **said: Any) -> Any:

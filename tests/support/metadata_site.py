@@ -17,7 +17,7 @@ from tests.support.tls_site import Site, answering, tls_site
 
 
 @pytest.fixture
-def site(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def published(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """A site inside a network that the operator allows, with a certificate that this process trusts."""
     settings.IDENTITY_PROVIDER_NETWORKS = [ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")]
     with tls_site(tmp_path) as running:
@@ -27,9 +27,9 @@ def site(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 @pytest.fixture
-def followed(alice: Any, site: Site) -> IdentityProvider:
+def followed(alice: Any, published: Site) -> IdentityProvider:
     """The serving connection of acme, whose metadata is read again; it was tested."""
-    post(alice, "metadata", url=site.url(), covered_domain="acme.test")
+    post(alice, "metadata", url=published.url(), covered_domain="acme.test")
     IdentityProvider.objects.update(tested_at=timezone.now())
     delivered()
     return serving()
