@@ -13,7 +13,7 @@ $(shell rm -f $(VENV)/.made)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint audit format bench bench-audit bench-geofences bench-growth profile faults vendor screenshots
+.PHONY: help run test lint audit format bench bench-audit bench-geofences bench-growth profile faults fuzz vendor screenshots
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -57,6 +57,9 @@ profile: $(VENV)/.run-requirements ## show where the CPU time of each kind of re
 
 faults: $(VENV)/.dev-requirements ## stop, freeze and kill Postgres, Valkey and the service under load, and say in a table what held: six minutes, longer on a busy machine
 	@exec $(PY) -m tests.faults
+
+fuzz: $(VENV)/.dev-requirements ## throw the API's own description at it for long, with all checks on: half an hour (ARGS='-k program' picks)
+	@exec $(PY) -m spatialflow.localdb -- $(PY) -m pytest -q -o python_files=fuzz.py tests/fuzz.py $(ARGS)
 
 vendor: ## copy the third-party files that the dashboard serves, with their licences, from their npm packages
 	@command -v npm >/dev/null || { echo "npm is needed: install the Debian package npm." >&2; exit 1; }

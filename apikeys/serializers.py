@@ -98,9 +98,11 @@ class ApiKeyUpdateSerializer(serializers.Serializer):
 
 
 class RegenerateQuerySerializer(serializers.Serializer):
-    """`key_prefix`: the prefix of the secret that is to be replaced. Another one by now is left alone (409)."""
+    """`key_prefix`: the prefix of the secret that is to be replaced. Another one by now is left alone (409). Read from
+    a plain dict, where an empty one is not taken for none.
+    """
 
-    key_prefix = serializers.CharField(max_length=20, default=None)
+    key_prefix = TextField(max_length=20, default=None)
 
 
 class RotateQuerySerializer(serializers.Serializer):

@@ -107,7 +107,7 @@ class RegenerateView(WorkspaceAPIView):
         responses={200: NewApiKeySerializer, 409: ErrorSerializer},
     )
     def post(self, request: Request, key_id: str) -> Response:
-        seen = validated(RegenerateQuerySerializer, request.query_params, request)["key_prefix"]
+        seen = validated(RegenerateQuerySerializer, request.query_params.dict(), request)["key_prefix"]
         key = get_own_key(request.auth, key_id)
         raw = lifecycle.regenerate(request, key, seen)
         return Response(new_key_json(key, raw, f"API key regenerated; the old one works no more. {COPY_IT}"))

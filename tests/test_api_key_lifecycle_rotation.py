@@ -27,6 +27,15 @@ def test_regenerate_replaces_the_secret_at_once(alice):
     assert alice.client.get(f"{KEYS}/{key.id}").json()["key_prefix"] == new[:11]
 
 
+def test_an_empty_prefix_is_not_taken_for_none(alice):
+    key, old = alice.make_key()
+
+    response = alice.client.post(f"{KEYS}/{key.id}/regenerate?key_prefix=")
+
+    assert (response.status_code, list(response.json()["details"])) == (422, ["key_prefix"])
+    assert works(old)
+
+
 def test_rotation_lets_the_old_key_work_for_its_grace(alice):
     key, old = alice.make_key(["geofences:write"], name="CI", description="d", is_read_only=True, hourly_limit=50)
 

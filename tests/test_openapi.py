@@ -2,40 +2,28 @@
 
 import json
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 import pytest
-from django.conf import settings
 from rest_framework.test import APIClient
 
-from accounts.models import Workspace
-from geofences.models import Geofence
 from spatialflow.docs import description
-from tests.support.cast import Actor
-from tests.support.fences import store_fence
-from tests.support.launch import Server, launch
-from tests.support.oidc_issuer import issuer
+from tests.support.fuzzing import (
+    EXCEPTIONS,
+    FAREWELLS,
+    FOR_KEYS_ALONE,
+    key,
+    operations,
+    try_alone,
+    try_as_a_person,
+    try_as_a_program,
+)
 from tests.support.urls import api_patterns
 
-CHECKS = [
-    "not_a_server_error",
-    "status_code_conformance",
-    "content_type_conformance",
-    "response_headers_conformance",
-    "response_schema_conformance",
-    "allow_header_conformance",
-    "use_after_free",
-    "ensure_resource_availability",
-    "object_level_authorization",
-]
+pytest_plugins = ["tests.support.fuzzing_fixtures"]
+
 UNDESCRIBED = {"/api/v1/openapi.json", "/api/v1/docs"}
-# Trying these would leave nothing to try the others with.
-FAREWELLS = {"logout", "saml_logout", "revoke_all_sessions", "delete_account"}
+EXAMPLES = 8  # `make fuzz` tries many more
 
 
 def test_every_address_of_the_api_is_described():
@@ -73,75 +61,30 @@ def test_the_page_works_under_its_policy_and_without_the_internet(anyone, db):
     assert "SwaggerUIBundle" in fetch(anyone, "/static/spatialflow/api-docs.js")
 
 
-def schemathesis(server: str, folder: Path, header: str, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{server}/api/v1/openapi.json"]
-    command += ["--url", server, "--header", header, "--checks", ",".join(CHECKS), "--max-examples", "12"]
-    command += ["--phases", "examples,coverage,fuzzing", "--generation-database", "none", "--no-color"]
-    command += ["--continue-on-failure", "--warnings", "off", *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=400, check=False, cwd=folder)
-
-
-def assert_all_tried(run: subprocess.CompletedProcess[str], chosen: Callable[[dict[str, Any]], bool]) -> None:
-    operations = [operation for path in json.loads(description())["paths"].values() for operation in path.values()]
-    assert run.returncode == 0, run.stdout[-6000:]
-    assert f"Tested: {sum(map(chosen, operations))}\n" in run.stdout
-
-
-@pytest.fixture
-def service(database_url: str) -> Iterator[Server]:
-    """The service with Google and Apple set up, so that nothing answers that they are not."""
-    with issuer() as provider:
-        environment = {"PUBLIC_URL": settings.PUBLIC_URL, **provider.environment()}
-        with launch(database_url, extra_env=environment) as running:
-            yield running
+@pytest.mark.django_db(transaction=True)
+def test_as_a_person_nothing_crashes_and_every_answer_is_described(service, alice, mallory, tmp_path):
+    try_as_a_person(service, tmp_path, alice, mallory, examples=EXAMPLES)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_as_a_person_nothing_crashes_and_every_answer_is_described(service, alice: Actor, tmp_path):
-    Workspace.objects.update(plan="enterprise")
-
-    run = schemathesis(
-        service,
-        tmp_path,
-        f"Authorization: Bearer {alice.pair.access_token}",
-        *(option for name in sorted(FAREWELLS) for option in ("--exclude-operation-id", name)),
-        "--exclude-tag",
-        "geofences",
-    )
-
-    def chosen(operation: dict[str, Any]) -> bool:
-        return "geofences" not in operation["tags"] and operation["operationId"] not in FAREWELLS
-
-    assert_all_tried(run, chosen)
+def test_as_a_program_nothing_crashes_and_every_answer_is_described(service, alice, mallory, tmp_path):
+    try_as_a_program(service, tmp_path, alice, mallory, examples=EXAMPLES)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_as_a_program_nothing_crashes_and_every_answer_is_described(server, alice, tmp_path):
-    Workspace.objects.update(plan="enterprise")
-
-    fence = store_fence(alice)["id"]
-    tmp_path.joinpath("schemathesis.toml").write_text(f'[parameters]\n"path.geofence_id" = "{fence}"\n')
-
-    run = schemathesis(server, tmp_path, f"X-API-KEY: {alice.make_key()[1]}", "--include-tag", "geofences")
-
-    assert_all_tried(run, lambda operation: "geofences" in operation["tags"])
-    assert Geofence.objects.exclude(id=fence).filter(name="Yard").exists()  # the description's own example works
+@pytest.mark.parametrize("asks", sorted(FOR_KEYS_ALONE))
+def test_a_key_that_asks_who_somebody_is_gets_what_is_described(service, alice, mallory, tmp_path, asks):
+    callers = key(alice, ["tokens:introspect"]), key(mallory, ["tokens:introspect"])
+    try_alone(service, tmp_path, callers, asks, examples=EXAMPLES)
 
 
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("asks", ["get_current_api_key", "introspect_token"])
-def test_a_key_that_asks_who_somebody_is_gets_what_is_described(server, alice, tmp_path, asks):
-    Workspace.objects.update(plan="enterprise")
-    raw = alice.make_key(["tokens:introspect"])[1]
-
-    run = schemathesis(server, tmp_path, f"X-API-KEY: {raw}", "--include-operation-id", asks)
-
-    assert_all_tried(run, lambda operation: operation["operationId"] == asks)
+def test_what_a_check_must_not_ask_is_of_operations_that_are_there():
+    excepted = {name for _, _, names in EXCEPTIONS for name in names}
+    assert excepted | FAREWELLS | FOR_KEYS_ALONE <= {operation["operationId"] for operation in operations()}
 
 
 def test_a_chunked_body_is_described_everywhere():
-    operations = [operation for path in json.loads(description())["paths"].values() for operation in path.values()]
-    assert all("411" in operation["responses"] for operation in operations)
+    assert all("411" in operation["responses"] for operation in operations())
 
 
 def test_deletions_say_what_they_take_and_answer():

@@ -1,0 +1,40 @@
+"""The description thrown at the running service for long: `make fuzz`. tests/test_openapi.py does it shortly.
+
+Here the operations that end the sign-in they are tried with are tried as well, each with one of its own.
+"""
+
+import pytest
+
+from tests.support.fuzzing import (
+    FAREWELLS,
+    FOR_KEYS_ALONE,
+    bearer,
+    key,
+    try_alone,
+    try_as_a_person,
+    try_as_a_program,
+)
+
+pytest_plugins = ["tests.support.fuzzing_fixtures"]
+pytestmark = pytest.mark.django_db(transaction=True)
+
+EXAMPLES = 100
+
+
+def test_as_a_person(service, alice, mallory, tmp_path):
+    try_as_a_person(service, tmp_path, alice, mallory, examples=EXAMPLES)
+
+
+def test_as_a_program(service, alice, mallory, tmp_path):
+    try_as_a_program(service, tmp_path, alice, mallory, examples=EXAMPLES)
+
+
+@pytest.mark.parametrize("name", sorted(FOR_KEYS_ALONE))
+def test_as_a_key_that_asks(service, alice, mallory, tmp_path, name):
+    callers = key(alice, ["tokens:introspect"]), key(mallory, ["tokens:introspect"])
+    try_alone(service, tmp_path, callers, name, examples=EXAMPLES)
+
+
+@pytest.mark.parametrize("name", sorted(FAREWELLS))
+def test_as_a_person_who_leaves(service, alice, mallory, tmp_path, name):
+    try_alone(service, tmp_path, (bearer(alice), bearer(mallory)), name, examples=EXAMPLES)
