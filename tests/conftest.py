@@ -61,6 +61,12 @@ def anyone() -> APIClient:
 
 
 @pytest.fixture
+def browser() -> APIClient:
+    """A client that keeps its cookies."""
+    return APIClient()
+
+
+@pytest.fixture
 def acme(db: None) -> Workspace:
     return make_workspace("acme")
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from rest_framework.test import APIClient
 
 from tests.support.apple_provider import StandIn, lying_google, serve
 
@@ -24,12 +23,6 @@ def apple(settings: Any) -> Iterator[StandIn]:
     with serve(StandIn()) as provider:
         use(settings, provider)
         yield provider
-
-
-@pytest.fixture
-def browser() -> APIClient:
-    """A client that keeps its cookies."""
-    return APIClient()
 
 
 def use(settings: Any, provider: StandIn) -> None:

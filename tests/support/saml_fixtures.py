@@ -3,7 +3,6 @@
 """
 
 import pytest
-from rest_framework.test import APIClient
 
 from accounts.models import Workspace
 from sso.models import IdentityProvider
@@ -26,9 +25,3 @@ def creating(connection: IdentityProvider) -> IdentityProvider:
     """The connection, which creates field workers."""
     IdentityProvider.objects.update(creates_members=True, default_role="field_worker")
     return connection
-
-
-@pytest.fixture
-def browser() -> APIClient:
-    """A client that keeps its cookies."""
-    return APIClient()
