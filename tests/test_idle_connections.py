@@ -10,8 +10,8 @@ from tests.support.launch import Server
 from tests.support.race import at_once, call
 
 END_ALL_OTHERS = """
--- Returns when they are gone, not when they are told to go.
-SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
+-- Returns when they are gone, not when they are told to go, which takes its time on a busy machine.
+SELECT count(*), bool_and(pg_terminate_backend(pid, 20000)) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'idle'
 """
 
@@ -26,6 +26,7 @@ def test_connections_that_the_server_has_ended_are_replaced_unnoticed(server: Se
     assert Counter(at_once(16, ask)) == {200: 16}
     with connection.cursor() as cursor:
         cursor.execute(END_ALL_OTHERS)
-        assert cursor.fetchone()[0] >= 2
+        ended, are_gone = cursor.fetchone()
+    assert ended >= 2 and are_gone
 
     assert Counter(at_once(32, ask)) == {200: 32}
