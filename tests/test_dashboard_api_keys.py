@@ -243,7 +243,7 @@ def test_a_rotation_gives_a_successor_and_shows_who_still_uses_the_old_key(page:
     answer = page.post(f"{PLACE}/{old.id}/rotate", {"grace_period_days": "3"})
 
     raw = shown_key(answer)
-    assert [APIClient(headers={"X-API-KEY": each}).get(CURRENT).status_code for each in (raw, old_raw)] == [200, 200]
+    assert APIClient(headers={"X-API-KEY": raw}).get(CURRENT).status_code == 200
     old.refresh_from_db()
     assert abs(old.expires_at - timezone.now() - timedelta(days=3)) < timedelta(minutes=1)
     successor = f"{PLACE}/{old.replaced_by_id}"
@@ -253,6 +253,7 @@ def test_a_rotation_gives_a_successor_and_shows_who_still_uses_the_old_key(page:
         text = page.get(path).content.decode()
         assert "1,234 requests since the rotation" in text and "203.0.113.9" in text
         assert "<script>agent" not in text
+    assert APIClient(headers={"X-API-KEY": old_raw}).get(CURRENT).status_code == 200
     assert page.post(f"{PLACE}/{old.id}/rotate", {"grace_period_days": "3"}).status_code == 409
     assert page.post(f"{PLACE}/{old.id}/rotate", {"grace_period_days": "91"}).status_code == 422
     edited = fill_in(page, f"{PLACE}/{old.id}/edit", {"name": "Old import", "description": ""})
