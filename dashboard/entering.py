@@ -6,7 +6,6 @@ proves one is bound to the stored hash and to a few minutes.
 """
 
 import secrets
-import time
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -21,6 +20,7 @@ from accounts.sessions import drop_confirming
 from accounts.tokens import TokenPair
 from dashboard import session
 from dashboard.pages import own_path
+from spatialflow import clock
 from sso.login_codes import challenge_of
 from sso.saml_serving import Method
 
@@ -93,13 +93,13 @@ def keep_address(request: HttpRequest, email: str, way: Method) -> None:
 
 def keep_proof(request: HttpRequest, user: User) -> None:
     """Note that the person at the browser has just proven the password of `user`."""
-    request.session["proven"] = [str(user.id), int(time.time()), _fingerprint(user)]
+    request.session["proven"] = [str(user.id), int(clock.timestamp()), _fingerprint(user)]
 
 
 def find_proven(request: HttpRequest) -> User | None:
     """Return whose password was proven within PATIENCE, if it is still that one and the account is active."""
     user_id, proven_at, fingerprint = request.session.get("proven") or ("", 0, "")
-    if time.time() - proven_at > PATIENCE:
+    if clock.timestamp() - proven_at > PATIENCE:
         return None
     user = User.objects.filter(id=user_id, is_active=True).first()
     return user if user and constant_time_compare(_fingerprint(user), fingerprint) else None

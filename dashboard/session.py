@@ -8,7 +8,6 @@ A sign-in that another tab has moved to another workspace goes on there, in ever
 was drawn in (dashboard/drawn_in.py). So it matters little in which order the answers to several tabs set the cookie.
 """
 
-import time
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,13 +16,13 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
-from django.utils import timezone
 from rest_framework import status
 
 from accounts.authentication import authenticate_sign_in
 from accounts.models import SignIn
 from accounts.principal import Principal
 from accounts.tokens import AccessToken, InvalidToken, TokenPair
+from spatialflow import clock
 from spatialflow.errors import ApiError
 from sso.saml_sessions import logged_in_at
 
@@ -58,9 +57,9 @@ def begin(request: HttpRequest, pair: TokenPair) -> None:
     request.session.flush()
     rotate_token(request)
     name_sign_in(request, pair)
-    latest = timezone.now() + timedelta(seconds=settings.DASHBOARD_LIFETIME)
+    latest = clock.now() + timedelta(seconds=settings.DASHBOARD_LIFETIME)
     SignIn.objects.filter(id=AccessToken.read(pair.access_token).sid, expires_at__gt=latest).update(expires_at=latest)
-    now = int(time.time())
+    now = int(clock.timestamp())
     request.session.update({"began_at": now, "seen_at": now, "proven_at": _proven_at(pair)})
 
 
@@ -77,7 +76,7 @@ def find_principal(request: HttpRequest) -> Principal | None:
     name = _name(request.session.get("sign_in"))
     if name is None:
         return None
-    now = int(time.time())
+    now = int(clock.timestamp())
     seen_at, began_at = request.session.get("seen_at", 0), request.session.get("began_at", 0)
     is_over = now - seen_at > settings.DASHBOARD_IDLE_LIFETIME or now - began_at > settings.DASHBOARD_LIFETIME
     try:
@@ -129,7 +128,7 @@ def _revoke(name: SignInName | None, reason: str) -> None:
 
 def is_fresh(request: HttpRequest) -> bool:
     """Return whether whoever is there has proven who they are within the last FRESH_FOR seconds."""
-    return time.time() - request.session.get("proven_at", 0) <= FRESH_FOR
+    return clock.timestamp() - request.session.get("proven_at", 0) <= FRESH_FOR
 
 
 def require_fresh(request: HttpRequest) -> None:
@@ -140,7 +139,7 @@ def require_fresh(request: HttpRequest) -> None:
 
 def freshen(request: HttpRequest, pair: TokenPair | None = None) -> None:
     """Note that the person at the browser has just proven again who they are; by a sign-in, when that was proven."""
-    request.session["proven_at"] = _proven_at(pair) if pair else int(time.time())
+    request.session["proven_at"] = _proven_at(pair) if pair else int(clock.timestamp())
 
 
 def _proven_at(pair: TokenPair) -> int:
@@ -148,7 +147,7 @@ def _proven_at(pair: TokenPair) -> int:
     for that one goes by a session of its own.
     """
     moment = logged_in_at(AccessToken.read(pair.access_token).sid)
-    return int(min(time.time(), moment.timestamp() if moment else time.time()))
+    return int(min(clock.timestamp(), moment.timestamp() if moment else clock.timestamp()))
 
 
 def end(request: HttpRequest) -> None:

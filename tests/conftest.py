@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from accounts.models import Workspace
+from spatialflow import clock as database_clock
 from tests.support.browser import steered
 from tests.support.cast import Actor, enter, make_workspace
 from tests.support.launch import Server, Valkey, launch, valkey
@@ -35,7 +36,9 @@ def pytest_sessionfinish() -> None:
 
 
 class StandingClock:
-    """The time of this process, which stands still unless a test moves it: no window ends in the middle of one."""
+    """The time of this process, its host's and the database's as it knows it, which stands still unless a test moves
+    it: no window ends in the middle of one.
+    """
 
     def __init__(self) -> None:
         self.now = time.time()
@@ -51,6 +54,7 @@ class StandingClock:
 def standing_clock(monkeypatch: pytest.MonkeyPatch) -> StandingClock:
     clock = StandingClock()
     monkeypatch.setattr(time, "time", lambda: clock.now)
+    monkeypatch.setattr(database_clock, "timestamp", lambda: clock.now)
     return clock
 
 

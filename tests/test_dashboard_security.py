@@ -150,6 +150,21 @@ def test_a_session_ends_by_itself(name: str, age: int, alice: Actor):
     assert page.get(PROFILE).status_code == 302
 
 
+@pytest.mark.parametrize("hours", [13, -13])
+def test_a_host_whose_clock_is_wrong_neither_ends_a_session_nor_lets_it_go_on(
+    hours: int, alice: Actor, monkeypatch: pytest.MonkeyPatch
+):
+    page = signed_in(alice, HTTP_HOST=HOST)
+    here = time.time()
+    monkeypatch.setattr(time, "time", lambda: here + hours * 3600)
+
+    assert page.get(PROFILE).status_code == 200
+    kept = page.session
+    kept["seen_at"] = int(here) - settings.DASHBOARD_IDLE_LIFETIME - 1
+    keep(page, kept)
+    assert page.get(PROFILE).status_code == 302
+
+
 @pytest.mark.parametrize("cookie", ["", "x", "a:b:c", "é", "\u0001", "e30:1t:" + "A" * 43, "." * 3000])
 def test_a_made_up_session_is_nobody(cookie: str, db: None):
     client = Client(HTTP_HOST=HOST)
