@@ -80,7 +80,8 @@ class Environment:
         """
         if not self.text(name) and not self.production:
             return {"development": self.secret(name)}
-        pairs = [item.partition(":")[::2] for item in self.csv(name)]
+        # Without the blanks around each: a file with a line for each key has some, and " -----BEGIN" is no secret.
+        pairs = [[part.strip() for part in item.partition(":")[::2]] for item in self.csv(name)]
         keys = {key_id: (checked or random_enough)(name, secret) for key_id, secret in pairs if key_id}
         if not keys or len(keys) < len(pairs):
             raise ImproperlyConfigured(
@@ -197,7 +198,8 @@ def private_key(name: str, text: str) -> str:
     """Return an elliptic curve's private key (P-256) as PEM. Raises ImproperlyConfigured for anything else."""
     text = text.replace("\\n", "\n").strip() + "\n"
     try:
-        key = load_pem_private_key(text.encode(), password=None)
+        # A quote before it would be read over here, and elsewhere the text be no PEM.
+        key = load_pem_private_key(text.encode(), password=None) if text.startswith("-----BEGIN") else None
     except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
@@ -208,10 +210,10 @@ def private_key(name: str, text: str) -> str:
 
 
 def random_enough(name: str, secret: str) -> str:
-    """Return the secret. Raises ImproperlyConfigured for one that somebody could guess."""
-    if len(secret) < 32 or len(set(secret)) < 10 or PLACEHOLDER.search(secret):
+    """Return the secret. Raises ImproperlyConfigured for one that somebody could guess, or that is no line of text."""
+    if len(secret) < 32 or len(set(secret)) < 10 or PLACEHOLDER.search(secret) or not secret.isprintable():
         raise ImproperlyConfigured(
-            f"{name}: a secret is missing, shorter than 32 characters or not random. "
+            f"{name}: a secret is missing, shorter than 32 characters, not random or not one line of text. "
             "Make one with: openssl rand -hex 32"
         )
     return secret
@@ -219,7 +221,9 @@ def random_enough(name: str, secret: str) -> str:
 
 def signing_key(name: str, key: str) -> str:
     """Return a secret, or a private key for ES256 in its place. Raises ImproperlyConfigured."""
-    return private_key(name, key) if key.startswith("-----BEGIN") else random_enough(name, key)
+    # Whatever looks like the content of a key file, quoted or damaged too, is no secret: HMAC refuses to sign with it.
+    is_from_file = "-----" in key or key.startswith(("ssh-", "ecdsa-"))
+    return private_key(name, key) if is_from_file else random_enough(name, key)
 
 
 def refuse_shared_secrets(**groups: Iterable[str]) -> None:

@@ -107,10 +107,21 @@ def test_a_signing_key_may_be_an_elliptic_curves(read, newline):
     assert list(settings["JWT_SIGNING_KEYS"].items()) == [("old", SECRETS[3]), ("new", pem)]
 
 
-WRONG_PEMS = [curve(ec.SECP384R1), curve()[:90], curve().replace("PRIVATE", "PUBLIC")]
+@pytest.mark.parametrize("gap", [" ", "\n", "\r\n\t"])
+def test_blanks_around_an_id_and_a_key_belong_to_neither(read, gap):
+    pem = curve()
+    signing = f"old{gap}:{gap}{SECRETS[3]},{gap}new:{gap}{pem}"
+
+    settings = read({**PRODUCTION, "JWT_SIGNING_KEYS": signing, "ENCRYPTION_KEYS": f"first :{gap}{SECRETS[2]}"})
+
+    assert list(settings["JWT_SIGNING_KEYS"].items()) == [("old", SECRETS[3]), ("new", pem)]
+    assert settings["ENCRYPTION_KEYS"] == {"first": SECRETS[2]}
 
 
-@pytest.mark.parametrize("pem", WRONG_PEMS, ids=["another curve", "cut off", "public"])
+WRONG_PEMS = [curve(ec.SECP384R1), curve()[:90], curve().replace("PRIVATE", "PUBLIC"), f'"{curve()}"']
+
+
+@pytest.mark.parametrize("pem", WRONG_PEMS, ids=["another curve", "cut off", "public", "quoted"])
 def test_only_a_private_key_of_the_right_curve_signs(read, pem):
     with pytest.raises(ImproperlyConfigured, match=r"^JWT_SIGNING_KEYS must be the whole content") as refusal:
         read({**PRODUCTION, "JWT_SIGNING_KEYS": f"first:{pem}"})
@@ -165,8 +176,12 @@ def test_production_needs_each(read, name):
         ("JWT_SIGNING_KEYS", f"first:secret{SECRETS[3]}"),
         ("JWT_SIGNING_KEYS", f"first:{SECRETS[0]}"),
         ("JWT_SIGNING_KEYS", f"first:{SECRETS[1]},first:{SECRETS[3]}"),
+        ("JWT_SIGNING_KEYS", f"first:{SECRETS[1][:32]}\n{SECRETS[3]}"),
+        ("JWT_SIGNING_KEYS", f"first:{SECRETS[1]}\udcff"),  # bytes that are no UTF-8
+        ("JWT_SIGNING_KEYS", f"first:ssh-ed25519 {SECRETS[1]}"),
         ("ENCRYPTION_KEYS", f"first:{SECRETS[0]}"),
         ("ENCRYPTION_KEYS", f"first:{SECRETS[1]}"),
+        ("ENCRYPTION_KEYS", f"first:{SECRETS[2][:32]}\n{SECRETS[3]}"),
         ("ENCRYPTION_KEYS", f"first:{SECRETS[2]},first:{SECRETS[3]}"),
         ("ALLOWED_HOSTS", ".example.com"),
         ("ALLOWED_HOSTS", "https://auth.example.com"),
