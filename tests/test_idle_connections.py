@@ -1,9 +1,15 @@
-"""Connections to the database that lay idle: what the server has ended in the meantime costs nobody an answer."""
+"""Connections to the database that lay idle: what the server has ended in the meantime costs nobody an answer, and
+what a thread leaves behind is closed.
+"""
 
+import gc
+import threading
+import time
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 
 from tests.support.cast import Actor
 from tests.support.launch import Server
@@ -30,3 +36,37 @@ def test_connections_that_the_server_has_ended_are_replaced_unnoticed(server: Se
     assert ended >= 2 and are_gone
 
     assert Counter(at_once(32, ask)) == {200: 32}
+
+
+@pytest.fixture
+def no_garbage_collection() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_thread_that_ends_leaves_no_connection_behind(no_garbage_collection: None):
+    """A server's threads end after half a minute without work. Postgres has a hundred places in all."""
+    opened: list[int] = []
+
+    def work() -> None:
+        for name in ("default", "counters"):
+            connections[name].ensure_connection()
+            opened.append(connections[name].connection.info.backend_pid)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+    assert len(opened) == 2
+    deadline = time.monotonic() + 5  # Postgres takes a moment to see that a client has gone
+    while (left := _count_served(opened)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert left == 0
+
+
+def _count_served(pids: list[int]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)", [pids])
+        return cursor.fetchone()[0]

@@ -3,7 +3,9 @@ that costs no trip to the database, and an end to waiting for a server that has 
 """
 
 import select
+import threading
 from typing import Any
+from weakref import WeakSet
 
 import psycopg
 from django.db.backends.postgresql import base
@@ -14,6 +16,29 @@ from spatialflow.postgres.schema import DatabaseSchemaEditor
 from spatialflow.postgres.watched import WatchedConnection
 
 
+class OpenedByThread:
+    """The connections that one thread has opened. They are closed when the thread ends.
+
+    A server's threads come and go, and Django's wrapper of a connection is part of a cycle, which only the garbage
+    collector ends, some time: until then Postgres would keep a place for a thread that is no more.
+    """
+
+    def __init__(self) -> None:
+        self.connections: WeakSet[psycopg.Connection[Any]] = WeakSet()
+
+    def __del__(self) -> None:
+        for connection in list(self.connections):
+            connection.close()
+
+
+class ThisThread(threading.local):
+    def __init__(self) -> None:
+        self.opened = OpenedByThread()
+
+
+this_thread = ThisThread()
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     SchemaEditorClass = DatabaseSchemaEditor
     errors_occurred: bool
@@ -22,6 +47,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Return a connection that notices a silent server; set the clock by it. Raises psycopg's OperationalError."""
         self.isolation_level = IsolationLevel.READ_COMMITTED
         new = WatchedConnection.open(conn_params)
+        this_thread.opened.connections.add(new)
         clock.set_by(new)
         return new
 
