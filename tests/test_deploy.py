@@ -2,6 +2,7 @@
 environment of docker-compose.yml, the health check. There is no Docker here, so nothing builds the image.
 """
 
+import json
 import os
 import re
 import socket
@@ -51,6 +52,18 @@ def remaining(front: Proxy, caller: str, **claims: str) -> int:
     answer = front.call("GET", FENCES, headers=headers, caller=caller)
     assert (answer.status, answer.headers["ratelimit-limit"]) == (401, "100")
     return int(answer.headers["ratelimit-remaining"])
+
+
+def noted(front: Proxy, request_id: str) -> tuple[str, str, int]:
+    """Return method, path and status in nginx's line of a request, which it writes after the answer."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        for line in front.log.read_text().splitlines():
+            if line.startswith("{") and line.endswith("}") and f'"request_id":"{request_id}"' in line:
+                told = json.loads(line)
+                return told["method"], told["path"], told["status"]
+        time.sleep(0.02)
+    raise AssertionError("The request has no line.")
 
 
 # --- Through nginx
@@ -185,7 +198,7 @@ def test_one_address_has_two_imports_on_their_way_at_most(front: Proxy, alice: A
     ("request_text", "status", "code"),
     [
         (b"NONSENSE\r\n\r\n", 400, "malformed_request"),
-        (b"GET / HTTP/1.1\r\n\r\n", 400, "malformed_request"),
+        (b"GET /page?code=x HTTP/1.1\r\n\r\n", 400, "malformed_request"),
         (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: " + b"x" * 9_000 + b"\r\n\r\n", 400, "malformed_request"),
         (b"GET /api/" + b"x" * 9_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 414, "uri_too_long"),
         (
@@ -205,6 +218,8 @@ def test_what_nginx_refuses_itself_is_json(front: Proxy, request_text: bytes, st
 
     assert (answer.status, answer.body["error_code"], type(answer.body["detail"])) == (status, code, str)
     assert answer.headers["content-type"] == "application/json"
+    asked = re.match(r"([A-Z]+) ([^ ?]{,1000})", request_text.decode())
+    assert noted(front, answer.headers["x-request-id"]) == (*(asked.groups() if asked else ("", "")), status)
 
 
 def test_plain_http_on_the_https_port_is_refused(front: Proxy) -> None:
@@ -223,7 +238,9 @@ def test_a_service_that_is_gone_or_silent_is_a_json_error() -> None:
     ):
         too_late = front.call("GET", "/api/v1/health")
         silent.close()
-        gone = front.call("POST", LOGIN, body=b"{}")
+        gone = front.call("POST", f"{LOGIN}?code=query-to-hide", body=b"{}")
+        assert noted(front, too_late.headers["x-request-id"]) == ("GET", "/api/v1/health", 504)
+        assert noted(front, gone.headers["x-request-id"]) == ("POST", LOGIN, 502)
 
     sentence = "The service took too long to answer; whether it acted is not known."
     assert_error(too_late, 504, {"detail": sentence, "error_code": "gateway_timeout"})
@@ -244,14 +261,19 @@ def test_over_http_programs_are_refused_and_people_sent_on(front: Proxy, alice: 
 
     assert_error(program, 403, {"detail": "This API is served over https only.", "error_code": "https_required"})
     assert (person.status, person.headers["location"]) == (308, "https://auth.example.com/dashboard/?next=here")
+    assert noted(front, program.headers["x-request-id"]) == ("GET", FENCES, 403)
+    assert noted(front, person.headers["x-request-id"]) == ("GET", "/dashboard/", 308)
+    assert {answer.headers["cache-control"] for answer in (program, person)} == {"no-store"}
 
 
 def test_no_log_holds_a_query_or_a_credential(front: Proxy, alice: Actor) -> None:
     key = alice.make_key()[1]
     front.call("GET", f"{FENCES}?code=query-to-hide", headers={"X-API-KEY": key})
     front.call("GET", f"{FENCES}?code=query-to-hide", headers={"Cookie": "x" * 9_000})
-    front.call("POST", f"{LOGIN}?code=query-to-hide", body=b'{"password": "body-to-hide"}' + b" " * 2 * MEBIBYTE)
+    large = b'{"password": "body-to-hide"}' + b" " * 2 * MEBIBYTE
+    refused = front.call("POST", f"https://127.0.0.1{LOGIN}?code=query-to-hide", body=large)
 
+    assert noted(front, refused.headers["x-request-id"]) == ("POST", LOGIN, 413)
     log = front.log.read_text()
     assert f'"path":"{FENCES}","status":200' in log
     assert not re.search(f"to-hide|{key}|{key[:11]}", log)
