@@ -97,6 +97,7 @@ def test_a_refused_password_tells_nothing_of_accounts(db: None):
     assert "WWW-Authenticate" not in answer
 
 
+@pytest.mark.usefixtures("standing_clock")
 def test_the_limits_are_those_of_the_api(alice: Actor, anyone):
     browser = visitor()
     for _ in range(int(LOGIN_BY_EMAIL.rate.split("/")[0])):

@@ -70,6 +70,7 @@ def test_a_nul_is_no_json(anyone: APIClient, provider: Issuer, name: str):
     assert (response.status_code, response.json()["error_code"]) == (400, "malformed_json")
 
 
+@pytest.mark.usefixtures("standing_clock")
 def test_sixty_tokens_a_minute_from_one_address(anyone: APIClient, provider: Issuer):
     answers = [anyone.post(GOOGLE, {"id_token": "x"}, format="json").status_code for _ in range(61)]
 
@@ -77,6 +78,7 @@ def test_sixty_tokens_a_minute_from_one_address(anyone: APIClient, provider: Iss
     assert apple(anyone, provider).status_code == 429
 
 
+@pytest.mark.usefixtures("standing_clock")
 def test_ten_nonces_a_minute_to_one_address(anyone: APIClient, provider: Issuer):
     answers = [anyone.post(NONCE) for _ in range(11)]
 
