@@ -25,6 +25,7 @@ from rest_framework.request import Request
 from accounts.models import CredentialUsage
 from accounts.principal import Client, Principal
 from accounts.scopes import READING_METHODS, SCOPE_BITS, asked_scope, holders_of
+from spatialflow import clock
 from spatialflow.throttling import Usage, apply
 
 logger = logging.getLogger(__name__)
@@ -155,7 +156,7 @@ def charge_credential(request: Request, principal: Principal, used_scope: str | 
 def _count(request: Request, scope: str | None, statement: str, parameters: dict[str, Any]) -> Any:
     """Return the row of a statement of `counting`."""
     client = Client.of(request)
-    now = {"now": int(time.time()), "ip": client.ip, "user_agent": client.user_agent}
+    now = {"now": int(clock.timestamp()), "ip": client.ip, "user_agent": client.user_agent}
     with connection.cursor() as cursor:
         cursor.execute(statement, {**parameters, **now, "scope_bit": SCOPE_BITS.get(scope or "", 0)})
         return cursor.fetchone()
@@ -169,13 +170,13 @@ def _usage(row: Sequence[Any]) -> Usage:
 def _count_in_redis(request: Request, principal: Principal, used_scope: str | None) -> Usage:
     client = Client.of(request)
     limit = principal.hourly_limit
-    now = int(time.time())
+    now = int(clock.timestamp())
     started = hour_start(principal.credential_id, now)
     key = f"plan:{principal.credential_id}:{started}"
     counters = caches[settings.RATELIMIT_USE_CACHE]
     count = counters.count(key, 1, HOUR)
     if count > limit:
-        counters.take_back(key, HOUR)  # what was refused takes no room from a limit that is raised later
+        counters.counted_by.take_back(key)  # what was refused takes no room from a limit that is raised later
     row = {
         "credential": principal.credential_id,
         "started_at": datetime.fromtimestamp(started, UTC),
@@ -240,7 +241,7 @@ class UsageRecord:
         self._writer: threading.Thread | None = None
 
     def add(self, row: dict[str, Any], scopes_used: int, refused: bool) -> None:
-        row["used_at"] = datetime.now(UTC)
+        row["used_at"] = clock.now()
         with self._lock:
             tally = self._tallies.setdefault((row["credential"], row["started_at"], row["workspace"]), Tally(row))
             tally.row = row

@@ -1,11 +1,10 @@
 """How a limit is enforced. The limits themselves, numbers and keys, are in accounts/throttles.py.
 
 Windows are fixed and offset by key, so that not all end in the same second; across an edge up to twice the limit can
-pass. Rates, windows and keys are django-ratelimit's; the store behind it (spatialflow/counters.py) counts, exact for
-any number of threads, processes and hosts.
+pass. Rates, windows and keys are django-ratelimit's, which goes by the clock of the host; the store behind it
+(spatialflow/counters.py) counts, exact for any number of threads, processes and hosts.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from django_ratelimit.core import get_usage
 from rest_framework import serializers, status
 from rest_framework.request import Request
 
+from spatialflow import clock
 from spatialflow.counters import Counter, CounterCache
 from spatialflow.errors import ApiError, ErrorSerializer
 from spatialflow.metrics import THROTTLED
@@ -53,7 +53,7 @@ class Throttled(ApiError):
     default_code = "rate_limited"
 
     def __init__(self, usage: Usage) -> None:
-        reset_at = datetime.fromtimestamp(int(time.time()) + usage.resets_in, UTC)
+        reset_at = datetime.fromtimestamp(int(clock.timestamp()) + usage.resets_in, UTC)
         super().__init__(
             headers={"Retry-After": str(usage.resets_in)},
             extra={
@@ -88,14 +88,12 @@ class Limit:
 
     def charge_with(self, narrower: "Limit", request: Request, identity: str, narrow_identity: str) -> None:
         """Count one request of both, in one trip where the store can. Raises `Throttled` when it is one too many of
-        either; then neither keeps a charge of it.
+        either; then neither keeps a charge of it. Otherwise both do, whatever refuses it later: what they guard begins.
         """
         wide, narrow = self._window(identity), narrower._window(narrow_identity)
-        narrow_count, wide_count = store().count_both(narrow.counter, wide.counter)
-        if not narrow_count:
-            apply(request, wide.exceeded())
-        apply(request, narrow.usage(narrow_count), narrow.counter.key)
-        apply(request, wide.usage(wide_count), wide.counter.key)
+        wide_count, narrow_count = store().count_both(wide.counter, narrow.counter)
+        for usage in (narrow.usage(narrow_count), wide.usage(wide_count)):
+            apply(request, usage)
 
     def has_room(self, identity: str) -> bool:
         """Count one of `identity` where no request waits for the answer; return whether it is within the limit."""
@@ -172,20 +170,27 @@ def store() -> CounterCache:
 
 def apply(request: Request, usage: Usage, counter_key: str | None = None) -> None:
     """Let the answer carry its tightest limit (`RateLimit-*`), and raise `Throttled` when `usage` is exceeded."""
-    charged: list[tuple[str, int]] = request.__dict__.setdefault("charged_counters", [])
+    charged: list[tuple[CounterCache, str]] = request.__dict__.setdefault("charged_counters", [])
     if usage.exceeded:
-        for key, seconds in charged:
-            store().take_back(key, seconds)
+        for counted_by, key in charged:
+            counted_by.take_back(key)
         charged.clear()
         request.rate_limit_headers = _headers(usage)
         THROTTLED.labels(usage.name).inc()
         raise Throttled(usage)
     if counter_key:
-        charged.append((counter_key, usage.resets_in))
+        charged.append((store().counted_by, counter_key))
     tightest = request.__dict__.get("tightest_usage")
     if tightest is None or usage.remaining < tightest.remaining:
         request.tightest_usage = usage
         request.rate_limit_headers = _headers(usage)
+
+
+def keep_charges(request: Request) -> None:
+    """Let what this request was charged stand, whatever refuses it later. Call it once work has been done for it that
+    the limits are to bound: else a later limit that is used up would make that work free.
+    """
+    request.__dict__.pop("charged_counters", None)
 
 
 def _headers(usage: Usage) -> dict[str, str]:
