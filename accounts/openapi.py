@@ -15,7 +15,7 @@ from accounts.authentication import RefreshCookieAuthentication
 from accounts.scopes import CURRENT_KEY_READ, KEY_SCOPES, KEYS_ALONE
 from spatialflow.api import PublicAPIView
 from spatialflow.errors import ErrorSerializer
-from spatialflow.texts import VISIBLE, refuse_invisible
+from spatialflow.texts import NOT_BLANK, VISIBLE, refuse_invisible
 from spatialflow.throttling import ThrottledSerializer
 
 API_KEY: dict[str, list[str]] = {"ApiKey": []}
@@ -46,7 +46,7 @@ class TextSchema(OpenApiSerializerFieldExtension):
         if refuse_invisible in field.validators:
             schema["pattern"] = BLANK_OR_SEEN if field.allow_blank else SEEN_IN_ONE_LINE if patterns else SEEN
         elif not field.allow_blank and field.trim_whitespace and not patterns:
-            schema["pattern"] = r"\S"
+            schema["pattern"] = NOT_BLANK
         return schema if field.allow_blank else {"minLength": 1, **schema}
 
 

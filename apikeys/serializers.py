@@ -19,7 +19,7 @@ from spatialflow.texts import refuse_invisible
 LONGEST_LIFE = timedelta(days=3653)
 
 
-@extend_schema_field(serializers.ListField(child=serializers.ChoiceField(list(KEY_SCOPES)), max_length=len(KEY_SCOPES)))
+@extend_schema_field({"type": "array", "items": {"type": "string", "enum": list(KEY_SCOPES)}, "uniqueItems": True})
 class PermissionsField(serializers.ListField):
     """A list of scopes that a key can carry and that its maker holds. An empty list means none at all."""
 

@@ -81,7 +81,11 @@ class ApiKeyView(WorkspaceAPIView):
     def get(self, request: Request, key_id: str) -> Response:
         return Response(shown(ApiKeySerializer, get_own_key(request.auth, key_id), request))
 
-    @extend_schema(operation_id="update_api_key", request=ApiKeyUpdateSerializer, responses=ApiKeySerializer)
+    @extend_schema(
+        operation_id="update_api_key",
+        request=ApiKeyUpdateSerializer,
+        responses={200: ApiKeySerializer, 409: ErrorSerializer},
+    )
     def put(self, request: Request, key_id: str) -> Response:
         key = get_own_key(request.auth, key_id)
         lifecycle.update_key(request, key, **validated(ApiKeyUpdateSerializer, request.data, request))

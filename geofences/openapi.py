@@ -10,6 +10,7 @@ from rest_framework import serializers
 from geofences.listings import MAX_GROUP_PAGE
 from geofences.points import MAX_NAMED
 from geofences.serializers import MAX_OFFSET, MAX_PAGE_LENGTH, GeometryField
+from spatialflow.texts import NOT_BLANK
 
 POSITION = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 3}
 POLYGON = {"type": "array", "items": {"type": "array", "items": POSITION, "minItems": 4}, "minItems": 1, "maxItems": 64}
@@ -52,7 +53,7 @@ class TextListSchema(OpenApiSerializerFieldExtension):
     target_class = "geofences.serializers.TextListField"
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
-        item = {"type": "string", "minLength": 1, "maxLength": self.target.max_length, "pattern": r"\S"}
+        item = {"type": "string", "minLength": 1, "maxLength": self.target.max_length, "pattern": NOT_BLANK}
         return {"type": "array", "items": item, "maxItems": 50, "description": "At most 8 KiB as it is sent."}
 
 
@@ -266,7 +267,7 @@ A_YARD = OpenApiExample(
 )
 LENGTH = {"type": "integer", "minimum": 1}
 START = {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET}
-TAG = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": r"\S"}
+TAG = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": NOT_BLANK}
 GROUP_PAGE_PARAMETERS = [
     OpenApiParameter("limit", LENGTH, default=MAX_GROUP_PAGE, description="Larger values are capped."),
     OpenApiParameter("offset", START, default=0),

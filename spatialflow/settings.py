@@ -322,6 +322,7 @@ SPECTACULAR_SETTINGS = {
     },
     "POSTPROCESSING_HOOKS": ["accounts.openapi.sort_responses"],
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "COMPONENT_SPLIT_PATCH": False,  # the bodies of PATCH say themselves what may be left out
 }
 
 # --- Mail
@@ -344,6 +345,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {
         "brief": {"()": "spatialflow.log.RefusalsOnOneLine"},
+        "crashes": {"()": "spatialflow.log.CrashesByRoute"},
         "redact": {"()": "spatialflow.log.RedactSecrets"},
     },
     "formatters": {
@@ -360,6 +362,6 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": env.choice("LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR"))},
     "loggers": {
         "django.db.backends": {"level": "INFO"},
-        "django.request": {"level": "ERROR"},  # what a client did wrong it was told, and the request has a line
+        "django.request": {"level": "ERROR", "filters": ["crashes"]},  # what a client did wrong it was told, and the request has a line
     },
 }

@@ -6,6 +6,9 @@ from rest_framework.serializers import ValidationError
 
 VISIBLE = "LNPS"  # the first letters of Unicode's categories that can stand alone: no marks, separators, controls
 BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # of these categories, and blank all the same
+# A character that is left of a text once its outer blanks are off, as ECMA's regular expressions and Python's strip()
+# both see it.
+NOT_BLANK = r"[^\s\u001c-\u001f\u0085]"
 
 
 def refuse_invisible(text: str) -> None:

@@ -21,20 +21,20 @@ pytestmark = pytest.mark.django_db(transaction=True)
 EXAMPLES = 100
 
 
-def test_as_a_person(service, alice, mallory, tmp_path):
-    try_as_a_person(service, tmp_path, alice, mallory, examples=EXAMPLES)
+def test_as_a_person(fuzzed_service, alice, mallory, tmp_path):
+    try_as_a_person(fuzzed_service, tmp_path, alice, mallory, examples=EXAMPLES)
 
 
-def test_as_a_program(service, alice, mallory, tmp_path):
-    try_as_a_program(service, tmp_path, alice, mallory, examples=EXAMPLES)
+def test_as_a_program(fuzzed_service, alice, mallory, tmp_path):
+    try_as_a_program(fuzzed_service, tmp_path, alice, mallory, examples=EXAMPLES)
 
 
 @pytest.mark.parametrize("name", sorted(FOR_KEYS_ALONE))
-def test_as_a_key_that_asks(service, alice, mallory, tmp_path, name):
+def test_as_a_key_that_asks(fuzzed_service, alice, mallory, tmp_path, name):
     callers = key(alice, ["tokens:introspect"]), key(mallory, ["tokens:introspect"])
-    try_alone(service, tmp_path, callers, name, examples=EXAMPLES)
+    try_alone(fuzzed_service, tmp_path, callers, name, examples=EXAMPLES)
 
 
 @pytest.mark.parametrize("name", sorted(FAREWELLS))
-def test_as_a_person_who_leaves(service, alice, mallory, tmp_path, name):
-    try_alone(service, tmp_path, (bearer(alice), bearer(mallory)), name, examples=EXAMPLES)
+def test_as_a_person_who_leaves(fuzzed_service, alice, mallory, tmp_path, name):
+    try_alone(fuzzed_service, tmp_path, (bearer(alice), bearer(mallory)), name, examples=EXAMPLES)

@@ -11,6 +11,7 @@ from accounts.scopes import AUDIT_READ
 from accounts.serializers.audit import (
     AuditPageQuerySerializer,
     AuditPageSerializer,
+    ExportedEventSerializer,
     ExportQuerySerializer,
 )
 from spatialflow.api import WITHOUT_HEAD, WorkspaceAPIView
@@ -47,7 +48,7 @@ class AuditLogExportView(WorkspaceAPIView):
         parameters=[ExportQuerySerializer],
         responses={
             (200, "text/csv"): OpenApiResponse(OpenApiTypes.STR, description=f"At most {MAX_EXPORTED:,} rows."),
-            (200, "text/json"): OpenApiResponse(OpenApiTypes.STR),
+            (200, "text/json"): ExportedEventSerializer(many=True),
         },
     )
     def get(self, request: Request) -> StreamingHttpResponse:

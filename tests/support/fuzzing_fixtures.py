@@ -10,7 +10,7 @@ from tests.support.oidc_issuer import issuer
 
 
 @pytest.fixture(scope="module")
-def service(database_url: str) -> Iterator[Server]:
+def fuzzed_service(database_url: str) -> Iterator[Server]:
     """The service behind a proxy, with Google and Apple set up, so that nothing answers that they are not."""
     with issuer() as provider:
         environment = {"PUBLIC_URL": settings.PUBLIC_URL, "TRUSTED_PROXY_COUNT": "1", **provider.environment()}
