@@ -20,6 +20,7 @@ from accounts.throttles import SECOND_FACTOR
 from accounts.tokens import TokenPair, issue
 from accounts.workspaces import create_workspace, personal_workspace_name
 from spatialflow.errors import ApiError
+from spatialflow.throttling import keep_charges
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +105,7 @@ def check_second_factor(request: Request, user: User, otp: str | None) -> None:
     """Spend a code of the person's second factor. Raises `OtpRequired`, `InvalidOtp`, `Throttled`."""
     if not otp:
         raise OtpRequired()
+    keep_charges(request)  # a password was hashed, or a provider's word was read
     SECOND_FACTOR.charge(request, str(user.id))
     client = Client.of(request)
     if not spend(user, otp, client):

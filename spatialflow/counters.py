@@ -31,23 +31,8 @@ INSERT INTO spatialflow_counter (key, count, expires_at) VALUES (%s, %s, now() +
 ON CONFLICT (key) DO UPDATE SET count = spatialflow_counter.count + EXCLUDED.count
 RETURNING count
 """
-# The narrow one first, and the wide one only where that one has room: what it refuses takes no room from others, not
-# even for a moment. Whoever counts two locks them in this order, so nobody waits in a circle.
-COUNT_BOTH = """
-WITH narrow AS (
-    INSERT INTO spatialflow_counter AS counter (key, count, expires_at)
-    SELECT %(narrow)s, 1, now() + %(narrow_seconds)s * interval '1 second'
-    WHERE NOT EXISTS (SELECT FROM spatialflow_counter WHERE key = %(wide)s AND count >= %(wide_limit)s)
-    ON CONFLICT (key) DO UPDATE SET count = counter.count + 1
-    RETURNING count
-), wide AS (
-    INSERT INTO spatialflow_counter AS counter (key, count, expires_at)
-    SELECT %(wide)s, 1, now() + %(wide_seconds)s * interval '1 second' FROM narrow WHERE count <= %(narrow_limit)s
-    ON CONFLICT (key) DO UPDATE SET count = counter.count + 1
-    RETURNING count
-)
-SELECT coalesce((SELECT count FROM narrow), 0), coalesce((SELECT count FROM wide), 0)
-"""
+COUNT_BOTH = "SELECT * FROM spatialflow_count_both(%s, %s, %s, %s, %s, %s)"
+TAKE_BACK = "UPDATE spatialflow_counter SET count = count - 1 WHERE key = %s AND count > 0"
 FORGET_EXPIRED = """
 DELETE FROM spatialflow_counter WHERE key IN (
     SELECT key FROM spatialflow_counter WHERE expires_at < now() LIMIT 1000 FOR UPDATE SKIP LOCKED)
@@ -70,6 +55,7 @@ class CounterCache(BaseCache):
         super().__init__(params)
         self.location = location
         self.noted: tuple[str, int] = ("", 0)  # the key and the seconds that django-ratelimit asked for last
+        self.counted_by: CounterCache = self  # which store has counted last: what is taken back is taken from there
 
     def add(self, key: str, value: int, timeout: int = 60, version: int | None = None) -> bool:
         self.noted = key, timeout
@@ -79,22 +65,27 @@ class CounterCache(BaseCache):
         """Add to a counter and return what it comes to; one trip."""
         raise NotImplementedError
 
-    def count_both(self, narrow: Counter, wide: Counter) -> tuple[int, int]:
-        """Add one to both and return what they come to: 0 for the wide one where the narrow one refuses, and for both
-        where the wide one was exhausted already.
+    def count_both(self, wide: Counter, narrow: Counter) -> tuple[int, int]:
+        """Add one to both and return what they come to; where one refuses, neither keeps it. Then what refuses is
+        beyond its limit, the narrow one also where the wide one was not asked.
 
-        Each trip touches one key: those of a cluster lie on different servers.
+        Each trip touches one key: those of a cluster lie on different servers. So a request that the wide one refuses
+        at last may for a moment have taken the room of another in the narrow one; no order lets more through.
         """
-        if self.count(wide.key, 0, wide.seconds) >= wide.limit:
-            return 0, 0
-        narrow_count = self.count(narrow.key, 1, narrow.seconds)
+        wide_count = self.count(wide.key, 0, wide.seconds)
+        if wide_count >= wide.limit:
+            return wide.limit + 1, 0
+        narrow_count, counted = self.count(narrow.key, 1, narrow.seconds), self.counted_by
         if narrow_count > narrow.limit:
-            return narrow_count, 0
-        return narrow_count, self.count(wide.key, 1, wide.seconds)
+            return 0, narrow_count
+        wide_count = self.count(wide.key, 1, wide.seconds)
+        if wide_count > wide.limit:
+            counted.take_back(narrow.key)
+        return wide_count, narrow_count
 
-    def take_back(self, key: str, seconds: int) -> None:
-        """Undo one count of `key`, which a limit charged before a later limit refused the request."""
-        self.count(key, -1, seconds)
+    def take_back(self, key: str) -> None:
+        """Undo one count of `key` in this store, which a limit charged before a later limit refused the request."""
+        raise NotImplementedError
 
 
 class PostgresCounters(CounterCache):
@@ -110,17 +101,18 @@ class PostgresCounters(CounterCache):
             _sweep_in_turn(cursor)
         return count
 
-    def count_both(self, narrow: Counter, wide: Counter) -> tuple[int, int]:
-        """As for every store, in one trip."""
-        parameters = {
-            **{"narrow": narrow.key, "narrow_seconds": narrow.seconds, "narrow_limit": narrow.limit},
-            **{"wide": wide.key, "wide_seconds": wide.seconds, "wide_limit": wide.limit},
-        }
+    def count_both(self, wide: Counter, narrow: Counter) -> tuple[int, int]:
+        """As for every store, in one trip, which nobody sees half done."""
+        limits = [value for counter in (wide, narrow) for value in (counter.key, counter.seconds, counter.limit)]
         with connections["counters"].cursor() as cursor:
-            cursor.execute(COUNT_BOTH, parameters)
-            counts: tuple[int, int] = cursor.fetchone()
+            cursor.execute(COUNT_BOTH, limits)
+            wide_count, narrow_count = cursor.fetchone()
             _sweep_in_turn(cursor)
-        return counts
+        return wide_count or (0 if narrow_count else wide.limit + 1), narrow_count or 0
+
+    def take_back(self, key: str) -> None:
+        with connections["counters"].cursor() as cursor:
+            cursor.execute(TAKE_BACK, [key])
 
 
 def _sweep_in_turn(cursor: Any) -> None:
@@ -135,6 +127,8 @@ class RedisCounters(CounterCache):
 
     FAILURES = (redis.RedisError, RedisClusterException)  # the latter is none of the former
     RETRY_AFTER_SECONDS = 2
+    # Not below zero: a server that came back empty has nothing to take back.
+    TAKE_BACK = "if tonumber(redis.call('GET', KEYS[1]) or 0) > 0 then redis.call('DECR', KEYS[1]) end"
     _down_until = 0.0  # of this process; the class holds it, since every thread has an instance
 
     def __init__(self, location: str, params: dict[str, Any]) -> None:
@@ -153,17 +147,35 @@ class RedisCounters(CounterCache):
         return RedisCluster.from_url(url, retry=Retry(NoBackoff(), 1), **ours)
 
     def count(self, key: str, delta: int, seconds: int) -> int:
+        if time.monotonic() >= RedisCounters._down_until:
+            try:
+                count = self._count(key, delta, seconds)
+            except self.FAILURES as error:
+                self._note_absence(error)
+            else:
+                self.counted_by = self
+                return count
+        self.counted_by = self.fallback
+        return self.fallback.count(key, delta, seconds)
+
+    def _count(self, key: str, delta: int, seconds: int) -> int:
+        if not delta:
+            return int(self.client.get(key) or 0)
+        with self.client.pipeline(transaction=True) as pipeline:  # of one key, as a cluster wants it
+            pipeline.incrby(key, delta)
+            pipeline.expire(key, seconds)
+            return int(pipeline.execute()[0])
+
+    def take_back(self, key: str) -> None:
+        """As for every store. While Redis does not answer, what it counted stays: that errs on the safe side."""
         if time.monotonic() < RedisCounters._down_until:
-            return self.fallback.count(key, delta, seconds)
+            return
         try:
-            if not delta:
-                return int(self.client.get(key) or 0)
-            with self.client.pipeline(transaction=True) as pipeline:  # of one key, as a cluster wants it
-                pipeline.incrby(key, delta)
-                pipeline.expire(key, seconds)
-                return int(pipeline.execute()[0])
+            self.client.eval(self.TAKE_BACK, 1, key)
         except self.FAILURES as error:
-            RedisCounters._down_until = time.monotonic() + self.RETRY_AFTER_SECONDS
-            COUNTER_FALLBACKS.inc()
-            logger.warning("counter store Redis does not answer (%s); limits count in Postgres", type(error).__name__)
-            return self.fallback.count(key, delta, seconds)
+            self._note_absence(error)
+
+    def _note_absence(self, error: Exception) -> None:
+        RedisCounters._down_until = time.monotonic() + self.RETRY_AFTER_SECONDS
+        COUNTER_FALLBACKS.inc()
+        logger.warning("counter store Redis does not answer (%s); limits count in Postgres", type(error).__name__)

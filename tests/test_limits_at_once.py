@@ -9,8 +9,10 @@ import redis
 from django.db import connections
 
 from accounts.models import CredentialUsage
+from accounts.throttles import LOGIN_BY_ADDRESS
 from accounts.tokens import AccessToken
 from apikeys.models import ApiKey
+from spatialflow.counters import RedisCounters
 from tests.support.launch import Server
 from tests.support.limits import GEOFENCES, LOGIN, REFRESH, has_room, with_room, wrong_login
 from tests.support.race import at_once, call
@@ -144,3 +146,38 @@ def test_attempts_at_one_exhausted_email_take_no_room_from_the_others_at_that_ad
 
     assert Counter(statuses[0::2]) == {401: 45, 429: 15}
     assert Counter(statuses[1::2]) == {429: 60}
+
+
+@real
+def test_who_is_refused_at_a_full_address_takes_no_room_at_an_email_from_another(server, caller):
+    """Of the full address one attempt is left. With it, the 14 from elsewhere are the 15 that the email may have."""
+    elsewhere, email = "127.0.1.1", with_room("target{}@acme.test")
+    for _ in range(59):
+        LOGIN_BY_ADDRESS.has_room(caller)
+
+    statuses = at_once(56, lambda n: guess(server, caller if n % 4 else elsewhere, email))
+
+    assert Counter(statuses[0::4]) == {401: 14}
+    assert Counter(status for n, status in enumerate(statuses) if n % 4) == {401: 1, 429: 41}
+
+
+def test_what_is_taken_back_is_taken_from_the_store_that_counted(redis_store, transactional_db):
+    """Redis may stop in between, and come back empty: neither store then counts less than nothing."""
+    store = RedisCounters(redis_store, {})
+    store.count("of redis", 1, 60)
+    redis_counted = store.counted_by
+    redis_store.stop()
+    try:
+        store.count("of postgres", 1, 60)
+        redis_counted.take_back("of redis")
+        counts = [store.fallback.count(key, 0, 60) for key in ("of postgres", "of redis")]
+        store.counted_by.take_back("of postgres")
+        store.counted_by.take_back("of postgres")
+    finally:
+        redis_store.start()
+        time.sleep(2.1)
+    redis_counted.take_back("of redis")
+
+    assert counts == [1, 0]
+    assert [store.count(key, 0, 60) for key in ("of redis", "of postgres")] == [0, 0]
+    assert store.fallback.count("of postgres", 0, 60) == 0

@@ -8,6 +8,7 @@ from rest_framework.test import APIRequestFactory
 from accounts import login
 from accounts.models import AuditEvent, RecoveryCode, SignIn
 from accounts.outbox import deliver_pending
+from accounts.throttles import SECOND_FACTOR
 from spatialflow.errors import ApiError
 from tests.support.cast import PASSWORD, bearer
 from tests.support.second_factor import (
@@ -155,3 +156,14 @@ def test_twenty_codes_an_hour_are_looked_at(alice):
     assert [attempt("wrong") for _ in range(20)] == ["invalid_otp"] * 20
     assert attempt(code(secret)) == "rate_limited"
     assert attempt("") == "otp_required"
+
+
+def test_beyond_its_codes_an_account_is_limited_like_any_other(alice, anyone):
+    """Each of these passwords is hashed, however many codes were sent before."""
+    enrol(alice)
+    for _ in range(20):
+        SECOND_FACTOR.has_room(str(alice.user.id))
+
+    answers = [log_in(anyone, alice, otp="wrong") for _ in range(16)]
+
+    assert [(answer.status_code, answer["RateLimit-Limit"]) for answer in answers] == [(429, "20")] * 15 + [(429, "15")]

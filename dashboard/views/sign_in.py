@@ -16,9 +16,9 @@ from accounts.throttles import (
     DETECT_BY_ADDRESS,
     EXCHANGE_BY_ADDRESS,
     LOGIN_BY_ADDRESS,
-    LOGIN_BY_EMAIL,
-    charge_email,
+    charge_login,
     charged_by_address,
+    charged_if_refused,
 )
 from accounts.tokens import TokenPair
 from dashboard import entering, session
@@ -147,9 +147,9 @@ def _find_pending(request: HttpRequest) -> RoundTrip | None:
 
 
 def _enter(request: HttpRequest, user: User) -> TokenPair:
-    with charged_by_address(LOGIN_BY_ADDRESS, request):
+    with charged_if_refused(LOGIN_BY_ADDRESS, request):
         otp = validated(OtpSerializer, request.POST)["otp"]
-        charge_email(LOGIN_BY_EMAIL, request, user.email)
+    charge_login(request, user.email)
     return enter(request, user, otp)
 
 

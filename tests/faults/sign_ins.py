@@ -142,11 +142,11 @@ def surely_passed(members: list[Seen], name: str) -> list[Seen]:
 
 
 def reached(refused: Seen, limit: int, name: str, of_window: dict[tuple[str, int], list[Seen]]) -> bool:
-    """Return whether so many may have been counted before this one was refused. What the other limit refuses may have
-    counted here, too, until it was taken back.
+    """Return whether so many may have been counted before this one was refused. What either limit refuses counts
+    nowhere, not even for a moment.
     """
     return any(
-        limit <= sum(one.began < refused.ended and one.refused_by != limit for one in of_window[name, window])
+        limit <= sum(one.began < refused.ended and not one.refused_by for one in of_window[name, window])
         for window in windows(refused, name)
     )
 
