@@ -95,6 +95,20 @@ def test_an_hour_begins_where_it_is_looked_for(alice: Actor) -> None:
     assert CredentialUsage.objects.values("started_at").distinct().count() > 6
 
 
+def test_an_hour_goes_by_the_databases_clock(alice: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host whose clock is wrong begins nobody's hour anew."""
+    client = alice.key_client()
+    before = client.get(GEOFENCES)
+    two_hours_ahead = time.time() + 7200
+    monkeypatch.setattr(time, "time", lambda: two_hours_ahead)
+
+    after = client.get(GEOFENCES)
+
+    assert [answer["RateLimit-Remaining"] for answer in (before, after)] == ["9999", "9998"]
+    assert abs(int(after["RateLimit-Reset"]) - int(before["RateLimit-Reset"])) <= 5
+    assert CredentialUsage.objects.get().requests == 2
+
+
 @pytest.mark.django_db(transaction=True)
 def test_what_follows_waits_for_the_disk_again(alice: Actor, durable: Callable[[], str]) -> None:
     assert alice.client.get(GEOFENCES).status_code == 200
