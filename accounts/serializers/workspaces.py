@@ -1,5 +1,6 @@
 """What the workspace endpoints take and give."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -40,7 +41,19 @@ class MapHomeField(serializers.DictField):
         value: dict[str, Any] = super().to_internal_value(data)
         if len(orjson.dumps(value)) > MAX_MAP_HOME_BYTES:
             raise serializers.ValidationError(f"This is too large; send at most {MAX_MAP_HOME_BYTES} bytes of JSON.")
+        # Postgres gives 1e20 back as a whole number, and none of more than 64 bits can be answered.
+        if any(abs(number) >= 2**63 for number in _numbers(value)):
+            raise serializers.ValidationError("A number in this is too large; keep between -2^63 and 2^63.")
         return value
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """Yield the numbers in what JSON holds, at any depth."""
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(item)
+    elif isinstance(value, int | float):
+        yield value
 
 
 class LifetimeField(WholeNumberField):
