@@ -58,7 +58,7 @@ profile: $(VENV)/.run-requirements ## show where the CPU time of each kind of re
 faults: $(VENV)/.dev-requirements ## stop, freeze and kill Postgres, Valkey and the service under load, and say in a table what held: six minutes, longer on a busy machine
 	@exec $(PY) -m tests.faults
 
-fuzz: $(VENV)/.dev-requirements ## throw the API's own description at it for long, with all checks on: half an hour (ARGS='-k program' picks)
+fuzz: $(VENV)/.dev-requirements ## throw the API's own description at it for long, with all checks on: five minutes (ARGS='-k program' picks)
 	@exec $(PY) -m spatialflow.localdb -- $(PY) -m pytest -q -o python_files=fuzz.py tests/fuzz.py $(ARGS)
 
 vendor: ## copy the third-party files that the dashboard serves, with their licences, from their npm packages
