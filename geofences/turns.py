@@ -35,7 +35,6 @@ class ImportUnderWay(Conflict):
 class ImportsBusy(Unavailable):
     default_detail = "Other imports are under way; try again in some seconds."
     default_code = "imports_busy"
-    is_logged = True  # by the line of its request: whoever imports can provoke it, so it is no error of the service
 
 
 class ExportUnderWay(Conflict):
@@ -46,7 +45,6 @@ class ExportUnderWay(Conflict):
 class ExportsBusy(Unavailable):
     default_detail = "Other exports are under way; try again in some seconds."
     default_code = "exports_busy"
-    is_logged = True  # as of ImportsBusy
 
 
 @contextmanager

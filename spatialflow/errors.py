@@ -7,7 +7,7 @@ all causes that an attacker would like to tell apart.
 
 import logging
 import sys
-from typing import Any, ClassVar
+from typing import Any
 
 from django.core.exceptions import (
     BadRequest,
@@ -42,7 +42,6 @@ class ApiError(exceptions.APIException):
     status_code = status.HTTP_400_BAD_REQUEST
     default_detail = "The request cannot be carried out."
     default_code = "bad_request"
-    is_logged: ClassVar[bool] = False  # by whoever raises it, as often as is useful: Django adds no line of its own
 
     def __init__(
         self,
@@ -118,7 +117,6 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse
     page = loader.render_to_string("error.html", {**seen, "reference": response.data.get("reference", "")})
     answer = HttpResponse(page, status=response.status_code, headers=dict(response.headers))
     answer["Content-Type"] = "text/html; charset=utf-8"
-    answer._has_been_logged = getattr(response, "_has_been_logged", False)
     return answer
 
 
@@ -130,10 +128,7 @@ def _json_response(error: Exception, context: dict[str, Any]) -> Response:
     headers = dict(getattr(refusal, "headers", {}))
     if refusal.status_code == status.HTTP_401_UNAUTHORIZED:
         headers.setdefault("WWW-Authenticate", 'Bearer realm="spatialflow"')
-    response = Response(body, status=refusal.status_code, headers=headers)
-    if getattr(refusal, "is_logged", False):
-        response._has_been_logged = True
-    return response
+    return Response(body, status=refusal.status_code, headers=headers)
 
 
 def _as_api_error(error: Exception, context: dict[str, Any]) -> exceptions.APIException:
@@ -215,7 +210,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Answer a crash; a database that is away is none. Django calls this while the exception is being handled."""
     error = sys.exception()
     if is_outage(error):
-        logger.error("database unavailable for %s: %s", request.path, type(error).__name__)
+        route = getattr(request.resolver_match, "route", "unmatched")  # no path, which may hold a secret
+        logger.error("database unavailable for %s: %s", route, type(error).__name__)
         answer = _answer(request, 503, Unavailable.default_code, Unavailable.default_detail)
         answer["Retry-After"] = "5"
         answer._has_been_logged = True

@@ -46,12 +46,27 @@ def _field(text: str) -> str:
 
 
 class RefusalsOnOneLine(logging.Filter):
-    """A handler's filter: what Django refuses of a client, such as a foreign Host header, needs no traceback."""
+    """A handler's filter: what Django refuses of a client, such as a foreign Host header, is a warning without a
+    traceback. Anybody can cause it, and it is no error of the service.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.name.startswith("django.security."):
-            record.exc_info = record.exc_text = None
-        return True
+        if not record.name.startswith("django.security."):
+            return True
+        record.exc_info = record.exc_text = None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return logging.root.isEnabledFor(logging.WARNING)
+
+
+class CrashesByRoute(logging.Filter):
+    """The filter of the logger django.request, which names paths, and a path may hold a secret: what crashed is told by
+    the pattern of its address. An answer 5xx that was meant has the line of its request, and no other.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        match = getattr(getattr(record, "request", None), "resolver_match", None)
+        record.msg, record.args = "crashed: %s", (match.route if match else "unmatched",)
+        return bool(record.exc_info)
 
 
 class RedactSecrets(logging.Filter):

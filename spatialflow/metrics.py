@@ -32,12 +32,11 @@ COUNTER_FALLBACKS = Counter(
 EVENTS = Counter("spatialflow_audit_events", "Events of the audit trail.", ["action"])
 CONNECTIONS_OPENED = Counter("spatialflow_database_connections_opened", "Connections made to Postgres.", ["alias"])
 
-DATABASE_FIGURES = """
+CONNECTION_FIGURES = """
 SELECT (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()),
-       current_setting('max_connections')::int,
-       (SELECT count(*) FROM accounts_outgoingmail),
-       (SELECT extract(epoch FROM now() - min(created_at)) FROM accounts_outgoingmail)
+       current_setting('max_connections')::int
 """
+MAIL_FIGURES = "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0) FROM accounts_outgoingmail"
 
 
 def observe(method: str, route: str, status: int, seconds: float) -> None:
@@ -60,23 +59,36 @@ def _connection_opened(connection: Any, **others: Any) -> None:
 connection_created.connect(_connection_opened)
 
 
+def _ask(what: str, statement: str) -> Any:
+    """Return the one row that Postgres answers with, or None where it does not answer in time."""
+    try:
+        with connections["default"].cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchone()
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("no figures of %s in the database (%s)", what, type(error).__name__)
+        return None
+
+
 class DatabaseCollector:
-    """What Postgres knows, asked when Prometheus comes; without Postgres it tells just that."""
+    """What Postgres knows, asked when Prometheus comes; without Postgres it tells just that. A table that somebody
+    holds costs its own figures and no others.
+    """
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        try:
-            with connections["default"].cursor() as cursor:
-                cursor.execute(DATABASE_FIGURES)
-                used, most, waiting, oldest = cursor.fetchone()
-        except (DatabaseError, InterfaceError) as error:
-            logger.warning("no figures of the database (%s)", type(error).__name__)
-            yield GaugeMetricFamily("spatialflow_database_up", "Whether Postgres answers.", 0)
+        told = _ask("connections", CONNECTION_FIGURES)
+        yield GaugeMetricFamily("spatialflow_database_up", "Whether Postgres answers.", int(told is not None))
+        if told is None:
             return
-        yield GaugeMetricFamily("spatialflow_database_up", "Whether Postgres answers.", 1)
+        used, most = told
         yield GaugeMetricFamily("spatialflow_database_connections", "Connections to this database, of everybody.", used)
         yield GaugeMetricFamily("spatialflow_database_connections_max", "Connections that Postgres takes.", most)
+        told = _ask("mail", MAIL_FIGURES)
+        if told is None:
+            return
+        waiting, oldest = told
         yield GaugeMetricFamily("spatialflow_pending_mail", "Mails and errands that wait to be sent.", waiting)
-        yield GaugeMetricFamily("spatialflow_pending_mail_oldest_seconds", "How long the oldest waits.", oldest or 0)
+        yield GaugeMetricFamily("spatialflow_pending_mail_oldest_seconds", "How long the oldest waits.", oldest)
 
 
 def exposition() -> bytes:

@@ -64,6 +64,8 @@ def _route(request: HttpRequest) -> str:
     match = request.resolver_match
     if match is not None:
         return str(match.route) or "/"
+    if request.path_info == METRICS_PATH:
+        return "metrics"
     return "static" if request.path_info.startswith(settings.STATIC_URL) else "unmatched"
 
 
@@ -99,5 +101,6 @@ class MetricsMiddleware:
 
 
 def _is_prometheus(request: HttpRequest) -> bool:
-    sent = request.META.get("HTTP_AUTHORIZATION", "")
-    return bool(settings.METRICS_TOKEN) and constant_time_compare(sent, f"Bearer {settings.METRICS_TOKEN}")
+    scheme, _, sent = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    is_bearer = scheme.lower() == "bearer"  # RFC 9110, section 11.1: in any case
+    return bool(settings.METRICS_TOKEN) and is_bearer and constant_time_compare(sent.strip(" "), settings.METRICS_TOKEN)

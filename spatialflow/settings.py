@@ -362,6 +362,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": env.choice("LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR"))},
     "loggers": {
         "django.db.backends": {"level": "INFO"},
-        "django.request": {"level": "ERROR", "filters": ["crashes"]},  # what a client did wrong it was told, and the request has a line
+        # What a client did wrong it was told, and the request has a line.
+        "django.request": {"level": "ERROR", "filters": ["crashes"]},
     },
 }

@@ -70,7 +70,6 @@ class ProvidersBusy(ApiError):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_detail = "Too many sign-ins are waiting for their provider at the moment; try again in a few seconds."
     default_code = "provider_busy"
-    is_logged = True
 
     def __init__(self) -> None:
         super().__init__(headers={"Retry-After": str(int(TIMEOUT))})

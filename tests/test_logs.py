@@ -10,11 +10,13 @@ from uuid import UUID
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from spatialflow.log import JsonFormatter, RedactSecrets, TextFormatter, on_one_line, redact
 from tests.support.cast import PASSWORD, Actor
 from tests.support.launch import Server, launch
 from tests.support.mails import mail_files, secret_in
+from tests.support.pages import signed_in
 from tests.support.race import call
 from tests.support.totp import TOTP, code
 
@@ -125,13 +127,29 @@ def test_what_clients_do_wrong_costs_no_more_than_a_line(server):
 
     assert call(server, "GET", "/api/v1/geofences").status == 401
     assert call(server, "GET", "/api/v1/nowhere").status == 404
+    assert call(server, "POST", "/api/v1/auth/google/token-exchange", {"id_token": "x"}).status == 503  # not set up
     assert call(server, "GET", "/api/v1/health", headers={"Host": "evil.example"}).status == 400
 
     lines = server.log.read_text()[offset:].splitlines()
     assert [line for line in lines if "Traceback" in line or "django.request" in line] == []
     own = [line for line in lines if "spatialflow.access" not in line]  # beside the one line that every request has
-    assert len([line for line in own if "django.security.DisallowedHost" in line]) == len(own) == 1
-    assert len(lines) - len(own) <= 3
+    assert len([line for line in own if " WARNING django.security.DisallowedHost" in line]) == len(own) == 1
+    assert len(lines) - len(own) <= 4
+
+
+def test_a_page_that_crashes_is_told_by_its_route_and_not_by_its_path(caplog, alice: Actor):
+    browser = signed_in(alice)
+    browser.raise_request_exception = False
+
+    def crash(*arguments: object) -> None:
+        raise RuntimeError("as if by a mistake")
+
+    with connection.execute_wrapper(crash):
+        assert browser.get(f"/geofences/{EXAMPLE}").status_code == 500
+
+    (line,) = [record for record in caplog.records if record.name == "django.request"]
+    assert line.getMessage() == "crashed: geofences/<str:geofence_id>"
+    assert line.exc_info is not None and str(EXAMPLE) not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,14 @@ import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 
+import psycopg
 import pytest
 from django.conf import settings
+from django.db import connection
 from prometheus_client.parser import text_string_to_metric_families
 
 from accounts.models import User
+from spatialflow.metrics import DatabaseCollector
 from tests.support.cast import PASSWORD, Actor
 from tests.support.launch import Server, Valkey, launch
 from tests.support.limits import with_room
@@ -192,11 +195,26 @@ def test_a_counter_store_that_is_gone_is_counted_and_servers_count_for_themselve
     assert figures(observed).get(("spatialflow_counter_fallbacks_total",), 0) == 0
 
 
+def test_a_table_that_is_held_costs_its_own_figures_alone(database_url: str) -> None:
+    with psycopg.connect(database_url) as holder, connection.cursor() as cursor:
+        holder.execute("LOCK TABLE accounts_outgoingmail IN ACCESS EXCLUSIVE MODE")
+        cursor.execute("SET statement_timeout = '200ms'")
+        try:
+            told = {family.name: family.samples[0].value for family in DatabaseCollector().collect()}
+        finally:
+            cursor.execute("RESET statement_timeout")
+
+    assert told["spatialflow_database_up"] == 1 and told["spatialflow_database_connections"] >= 2
+    assert not [name for name in told if "mail" in name]
+
+
 def test_metrics_are_for_prometheus_alone(observed: Server, server: Server) -> None:
     host = {"Host": "localhost"}
     for headers in (host, {**host, "Authorization": "Bearer "}, {**host, "Authorization": f"Bearer {TOKEN}x"}):
         assert "spatialflow_" not in scrape(observed, headers, 404)
     assert "spatialflow_" not in scrape(server, {**host, "Authorization": "Bearer "}, 404)  # there is no token
+    assert "spatialflow_" in scrape(observed, {**host, "Authorization": f"bearer  {TOKEN}"})  # a scheme in any case
+    assert figures(observed)[("spatialflow_requests_total", "GET", "metrics", "200")] >= 1
     with proxy(observed) as front:
         answer = front.call("GET", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
         assert (answer.status, answer.body["error_code"]) == (404, "not_found")
