@@ -190,6 +190,7 @@ def test_suspending_and_reinstating_a_person_acts_at_once_and_is_in_the_trail(op
     answer = act(operator, "user", "suspend", alice.user)
 
     assert answer.status_code == 302
+    assert "Done: alice@acme.test is suspended." in operator.get(f"{LIST}user/").content.decode()
     assert alice.client.get("/api/v1/auth/me").status_code == 401
     event = last_event()
     assert (event.action, event.workspace_id, event.target_id) == (
@@ -240,6 +241,22 @@ def test_a_second_factor_is_removed(operator, alice):
 
     assert not User.objects.get(id=alice.user.id).has_second_factor
     assert last_event().action == "account.second_factor_disabled"
+
+
+def test_ones_own_second_factor_stays_and_whoever_has_none_is_told_of(operator, alice, mallory):
+    act(operator, "user", "remove_second_factor", mallory.user)
+    assert "You remove your own under Settings, Security." in operator.get(f"{LIST}user/").content.decode()
+    act(operator, "user", "remove_second_factor", alice.user)
+    assert "Nobody of those has a second factor." in operator.get(f"{LIST}user/").content.decode()
+
+    assert User.objects.get(id=mallory.user.id).has_second_factor
+
+
+@pytest.mark.parametrize("chosen", ["garbage", "a\x00b", ""])
+def test_what_is_no_id_is_refused(operator, alice, chosen):
+    for table in ("user", "workspace"):
+        assert act(operator, table, "suspend", alice.user.pk, chosen).status_code == 400
+    assert User.objects.get(id=alice.user.id).is_active
 
 
 def test_acting_wants_a_fresh_proof_and_reading_does_not(operator, alice):

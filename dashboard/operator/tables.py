@@ -9,7 +9,8 @@ from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin, action, display
-from django.contrib.admin.helpers import ActionForm
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME, ActionForm
+from django.core.exceptions import BadRequest, ValidationError
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase
 
@@ -36,6 +37,15 @@ class ReadOnly(ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.fields
 
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponseBase | None:
+        """Carry out an action on the chosen rows. Raises BadRequest where what was chosen is no id."""
+        try:
+            for chosen in request.POST.getlist(ACTION_CHECKBOX_NAME):
+                self.opts.pk.to_python(chosen)
+        except ValidationError:
+            raise BadRequest from None
+        return super().response_action(request, queryset)
+
     def history_view(self, *arguments: Any, **more: Any) -> HttpResponseBase:
         raise Http404  # Django's own history is empty: what was done is in the audit trail
 
@@ -60,7 +70,9 @@ def _each(request: HttpRequest, rows: QuerySet[Any], act: Callable[[Any, operati
     by = operations.on_the_pages(request.auth.user_id)
     for row in rows:
         act(row, by)
-        messages.success(request, f"{row} {done}.")
+        messages.success(
+            request, f"Done: {row} {done}."
+        )  # Django capitalises the first letter, which is not the address's
 
 
 class UserTable(ReadOnly):
@@ -96,7 +108,13 @@ class UserTable(ReadOnly):
 
     @action(description="Remove the second factor, of somebody who lost it and has proven who they are")
     def remove_second_factor(self, request: HttpRequest, users: QuerySet[User]) -> None:
-        with_one = users.filter(totp_confirmed_at__isnull=False).exclude(id=request.auth.user_id)
+        if users.filter(id=request.auth.user_id).exists():
+            messages.error(request, "You remove your own under Settings, Security. Nothing has changed.")
+            return
+        with_one = users.filter(totp_confirmed_at__isnull=False)
+        if not with_one.exists():
+            messages.error(request, "Nobody of those has a second factor. Nothing has changed.")
+            return
         _each(request, with_one, operations.remove_second_factor, "signs in with the password alone")
 
 
