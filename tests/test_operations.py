@@ -4,6 +4,7 @@ plans.
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import AuditEvent, MailedToken, Membership, RecoveryCode, SignIn, User, Workspace
@@ -186,3 +187,18 @@ def test_a_second_factor_that_is_not_there_is_not_removed(alice):
         call_command("remove_second_factor", "alice@acme.test")
 
     assert alice.client.get(GEOFENCES).status_code == 200
+
+
+@pytest.mark.parametrize("pause", ["0", "-5", "86401", "1.5", "9" * 5000])
+def test_a_pause_that_is_none_is_refused(pause):
+    with pytest.raises(CommandError, match="must be a whole number of seconds from 1 to 86400"):
+        call_command("prune", f"--every={pause}")
+
+
+@pytest.mark.parametrize("command", ["prune", "reencrypt", "verify_audit_log"])
+def test_a_database_that_was_not_migrated_is_said_in_a_sentence(db, command):
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL search_path = pg_catalog")  # as if nothing were there
+
+    with pytest.raises(CommandError, match="lacks tables of this version: run `manage.py migrate`"):
+        call_command(command)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -169,7 +170,10 @@ def test_a_missing_key_is_said_and_nothing_is_lost(database_url, alice, secret):
     missing = reencrypt(database_url, NEW)
 
     assert missing.returncode == 1
-    assert missing.stderr == (
-        "CommandError: 6 cannot be decrypted: the key that they are under is not in ENCRYPTION_KEYS.\n"
+    told = re.fullmatch(
+        r"CommandError: 6 cannot be decrypted \((.+)\): the key that they are under is not in ENCRYPTION_KEYS.\n",
+        missing.stderr,
     )
+    assert told and sum(int(part.rpartition(": ")[2]) for part in told.group(1).split(", ")) == 6
+    assert "outgoing mail parameters: " in told.group(1)
     assert stored() == before

@@ -16,15 +16,18 @@ class Command(BaseCommand):
     )
 
     def handle(self, **options: Any) -> None:
-        left = unreadable = 0
+        left, unreadable = 0, {}
         with outages_told():
             for column in reencrypt():
                 self.stdout.write(f"{column.name}: {column.renewed}")
                 left += column.left
-                unreadable += column.unreadable
+                if column.unreadable:
+                    unreadable[column.name] = column.unreadable
         if unreadable:
+            where = ", ".join(f"{name}: {count}" for name, count in unreadable.items())
             raise CommandError(
-                f"{unreadable} cannot be decrypted: the key that they are under is not in ENCRYPTION_KEYS."
+                f"{sum(unreadable.values())} cannot be decrypted ({where}): the key that they are under is not in "
+                "ENCRYPTION_KEYS."
             )
         if left:
             raise CommandError(
