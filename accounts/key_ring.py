@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from django.conf import settings
 from jwt.algorithms import ECAlgorithm, HMACAlgorithm
-from jwt.utils import base64url_decode
+from jwt.utils import base64url_decode, base64url_encode
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenBackendError
 
@@ -108,9 +108,14 @@ class KeyRing(TokenBackend):
     def _verified_claims(self, token: str) -> dict[str, Any]:
         try:
             key = self.get_verifying_key(token)
-            claims: dict[str, Any] = orjson.loads(self.jws.decode(token, key.verifies, algorithms=[key.algorithm]))
+            verified = self.jws.decode_complete(token, key.verifies, algorithms=[key.algorithm])
+            claims: dict[str, Any] = orjson.loads(verified["payload"])
         except (jwt.InvalidTokenError, ValueError) as error:
             raise TokenBackendError("Token is invalid") from error
+        # Header and claims are signed as they are spelled, the signature is not: it has one spelling (RFC 7515 section
+        # 2), or copies of one token would each take a place among the verified.
+        if not token.endswith("." + base64url_encode(verified["signature"]).decode()):
+            raise TokenBackendError("Token is invalid")
         # None of ours has `nbf`, so nobody judges it (RFC 7519 section 4.1.5).
         if type(claims) is not dict or not claims.keys() >= REQUIRED_CLAIMS or "nbf" in claims:
             raise TokenBackendError("Token is invalid")

@@ -233,7 +233,8 @@ UPDATE accounts_signin AS s
 SET current_jti = %(new_jti)s, previous_jti = s.current_jti, rotated_at = now(), last_used_at = now(),
     ip = %(ip)s, user_agent = %(user_agent)s
 FROM accounts_user u, accounts_membership m, accounts_workspace w
-WHERE s.id = %(sid)s AND s.current_jti = %(jti)s AND s.revoked_at IS NULL AND s.expires_at > now()
+WHERE s.id = %(sid)s AND s.user_id = %(sub)s AND s.workspace_id = %(wid)s AND s.current_jti = %(jti)s
+  AND s.revoked_at IS NULL AND s.expires_at > now()
   AND u.id = s.user_id AND u.is_active AND m.user_id = s.user_id AND m.workspace_id = s.workspace_id
   AND w.id = s.workspace_id AND w.suspended_at IS NULL AND {NOT_ENDED} AND NOT {OVERRULED}
 RETURNING {RENEWED}
@@ -245,7 +246,8 @@ FROM accounts_signin s
 JOIN accounts_user u ON u.id = s.user_id AND u.is_active
 JOIN accounts_membership m ON m.user_id = s.user_id AND m.workspace_id = s.workspace_id
 JOIN accounts_workspace w ON w.id = s.workspace_id AND w.suspended_at IS NULL
-WHERE s.id = %(sid)s AND s.previous_jti = %(jti)s AND s.revoked_at IS NULL AND s.expires_at > now()
+WHERE s.id = %(sid)s AND s.user_id = %(sub)s AND s.workspace_id = %(wid)s AND s.previous_jti = %(jti)s
+  AND s.revoked_at IS NULL AND s.expires_at > now()
   AND s.rotated_at >= now() - %(grace)s AND {NOT_ENDED} AND NOT {OVERRULED}
 """  # noqa: S608
 
@@ -262,6 +264,8 @@ def rotate(token: RefreshToken, client: Client) -> Renewal:
         "ip": client.ip,
         "user_agent": client.user_agent,
         "sid": token.sid,
+        "sub": token.sub,
+        "wid": token.wid,
         "jti": token.jti,
         "grace": settings.REFRESH_GRACE_LIFETIME,
     }

@@ -101,6 +101,9 @@ FORGERIES: dict[str, Any] = {
         ]
     ),
     "empty signature": lambda a: a.pair.access_token.rpartition(".")[0] + ".",
+    "padded": lambda a: a.pair.access_token + "=",
+    "unused bits set": lambda a: a.pair.access_token[:-1] + chr(ord(a.pair.access_token[-1]) + 1),
+    "a sign of no alphabet in the signature": lambda a: a.pair.access_token[:-4] + "!" + a.pair.access_token[-4:],
     "four parts": lambda a: a.pair.access_token + ".x",
     "broken base64": lambda a: "e_.*_.x",
     "nested brackets": lambda a: f"{base64.urlsafe_b64encode(b'[' * 2900).decode()}.{segment({})}.AAAA",

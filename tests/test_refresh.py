@@ -196,6 +196,18 @@ def test_a_forged_sign_in_id_revokes_nobody(anyone, alice, mallory):
     assert SignIn.objects.get(id=alice.sign_in_id).revoked_at is None
 
 
+@pytest.mark.parametrize("claim", ["sub", "wid"])
+def test_a_token_of_our_signature_that_names_somebody_or_something_else_is_no_token(anyone, alice, mallory, claim):
+    backend = RefreshToken.read(alice.pair.refresh_token).token_backend
+    other = {"sub": str(mallory.user.id), "wid": str(mallory.workspace.id)}
+    current = jwt.decode(alice.pair.refresh_token, options={"verify_signature": False})
+
+    assert refresh(anyone, backend.encode({**current, claim: other[claim]})).json() == BAD
+    assert refresh(anyone, backend.encode(current)).status_code == 200
+    assert refresh(anyone, backend.encode({**current, claim: other[claim]})).json() == BAD  # in the grace, too
+    assert refresh(anyone, backend.encode(current)).status_code == 200
+
+
 def test_logout_ends_every_sign_in_of_the_user_and_nobody_elses(anyone, alice, bob):
     second = alice.sign_in_again()
 
