@@ -66,6 +66,8 @@ class Migration(migrations.Migration):
     dependencies = [("geofences", "0002_search_within_a_workspace")]
 
     operations = [
-        migrations.RunSQL(COUNT_WHAT_IS_THERE, migrations.RunSQL.noop),
+        # The triggers first: to make them takes a lock that waits for whoever writes and lets nobody write until all this
+        # is committed, so what is counted then is everything.
         migrations.RunSQL(CREATE, DROP),
+        migrations.RunSQL(COUNT_WHAT_IS_THERE, migrations.RunSQL.noop),
     ]
