@@ -10,7 +10,10 @@ class OriginMiddleware(CorsMiddleware):
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if "HTTP_ORIGIN" in request.META:
-            return super().__call__(request)
+            response = super().__call__(request)
+            if request.method == "OPTIONS":  # a preflight gets here no further; browsers keep it by its own max age
+                response.headers.setdefault("Cache-Control", "no-store")
+            return response
         response = self.get_response(request)
         if self.is_enabled(request):
             patch_vary_headers(response, ("origin",))

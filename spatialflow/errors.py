@@ -226,7 +226,8 @@ def form_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def _answer(request: HttpRequest, status_code: int, code: str, sentence: str) -> HttpResponse:
+    headers = {"Cache-Control": "no-store"}
     if request.path == "/api" or request.path.startswith("/api/"):
-        return JsonResponse({"detail": sentence, "error_code": code}, status=status_code)
+        return JsonResponse({"detail": sentence, "error_code": code}, status=status_code, headers=headers)
     page = loader.render_to_string("error.html", {"status": status_code, "sentence": sentence})
-    return HttpResponse(page, status=status_code, headers={"Cache-Control": "no-store"})
+    return HttpResponse(page, status=status_code, headers=headers)

@@ -112,14 +112,33 @@ def test_metrics_and_keys_are_protected_where_they_are_served(front: Proxy, api:
         assert_protected(answer)
 
 
-def inside(api: Server, headers: dict[str, str]) -> Answer:
-    """Ask for the metrics as who stands beside the service may: nginx shows them to nobody."""
+def inside(api: Server, headers: dict[str, str], method: str = "GET", path: str = "/metrics") -> Answer:
+    """Ask as who stands beside the service may: nginx shows the metrics to nobody, and lets not every address pass."""
     connection = HTTPConnection(api.removeprefix("http://"), timeout=20)
     try:
-        connection.request("GET", "/metrics", headers={"X-Forwarded-Proto": "https", **headers})
+        connection.request(method, path, headers={"X-Forwarded-Proto": "https", **headers})
         return answer_of(connection.getresponse())
     finally:
         connection.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/api/v1/health", {"Host": "elsewhere.test"}, 400),
+        ("OPTIONS", LOGIN, {}, 405),
+        ("OPTIONS", LOGIN, {"Origin": "https://page.test", "Access-Control-Request-Method": "POST"}, 200),
+        ("GET", "/api/v1/auth/oauth/a%00b/authorize", {}, 404),
+        ("GET", "/api/v1/auth/oauth/..%2fb/authorize", {}, 404),
+    ],
+)
+def test_nothing_keeps_what_is_answered_outside_of_views(
+    api: Server, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    answer = inside(api, headers, method, path)
+
+    assert (answer.status, answer.headers["cache-control"]) == (status, "no-store")
+    assert_protected(answer)
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/metrics", 404), ("GET", "/" + "x" * 9_000, 414)])

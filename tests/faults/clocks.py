@@ -10,8 +10,7 @@ import psycopg
 import pyotp
 
 from tests.faults.load import FENCES, REFRESH
-from tests.faults.stage import Finding, Stage, home
-from tests.support.cast import PASSWORD
+from tests.faults.stage import PASSWORD, Finding, Stage, home
 from tests.support.launch import Server
 from tests.support.race import Answer, call
 

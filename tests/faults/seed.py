@@ -20,7 +20,7 @@ from accounts.models import Membership, User, Workspace  # noqa: E402
 from accounts.principal import Client  # noqa: E402
 from accounts.scopes import Role  # noqa: E402
 from accounts.tokens import issue  # noqa: E402
-from tests.support.cast import PASSWORD  # noqa: E402
+from tests.faults.stage import PASSWORD  # noqa: E402
 
 
 def seed(people: int, sign_ins_of_each: int) -> list[dict[str, Any]]:

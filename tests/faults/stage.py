@@ -20,6 +20,7 @@ from spatialflow import localdb, processes
 from tests.support.launch import PROJECT, Server, first_that_starts, start, status_of, stop, wait_until
 from tests.support.race import Answer, call
 
+PASSWORD = "correct horse battery staple"  # noqa: S105 - of people who live as long as a stage
 OUTAGE_ENDS_WITHIN = 5.0  # seconds after the fault is over (FA-1 of the requirements)
 
 
