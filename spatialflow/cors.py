@@ -10,11 +10,15 @@ class OriginMiddleware(CorsMiddleware):
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if "HTTP_ORIGIN" in request.META:
-            response = super().__call__(request)
-            if request.method == "OPTIONS":  # a preflight gets here no further; browsers keep it by its own max age
-                response.headers.setdefault("Cache-Control", "no-store")
-            return response
+            return super().__call__(request)
         response = self.get_response(request)
         if self.is_enabled(request):
             patch_vary_headers(response, ("origin",))
+        return response
+
+    def check_preflight(self, request: HttpRequest) -> HttpResponseBase | None:
+        """Return the answer to a preflight, which a browser keeps by its own `Access-Control-Max-Age`; else None."""
+        response = super().check_preflight(request)
+        if response is not None:
+            response.headers["Cache-Control"] = "no-store"
         return response
