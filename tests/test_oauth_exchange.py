@@ -10,11 +10,13 @@ from social_django.models import UserSocialAuth
 
 from accounts.models import AuditEvent, SignIn, User
 from accounts.operations import reinstate_user, reinstate_workspace, suspend_user, suspend_workspace
+from accounts.throttles import SECOND_FACTOR
 from sso.login_codes import challenge_of
 from sso.models import LoginCode
 from tests.support.cast import PASSWORD, Actor
 from tests.support.oauth import CLIENT_STATE, VERIFIER, exchange
 from tests.support.race import at_once, call
+from tests.support.totp import enrol
 
 pytestmark = pytest.mark.django_db
 
@@ -133,6 +135,17 @@ def test_whoever_ends_their_sign_ins_ends_what_is_about_to_be_one(anyone: APICli
 
     assert exchange(anyone, code).json() == INVALID
     assert exchange(anyone, bobs).status_code == (401 if "workspace" in ending or "everybody" in ending else 200)
+
+
+def test_beyond_the_codes_of_a_second_factor_each_trade_counts(anyone: APIClient, bob: Actor, standing_clock):
+    enrol(bob)
+    for _ in range(20):
+        SECOND_FACTOR.has_room(str(bob.user.id))
+
+    refused = exchange(anyone, code_of(bob), otp="wrong")
+
+    assert (refused.status_code, refused["RateLimit-Limit"]) == (429, "20")
+    assert exchange(anyone, "unknown")["RateLimit-Remaining"] == "58"
 
 
 @pytest.mark.parametrize("odd", [None, 1, [], {}, "", "a\0b", "x" * 100_000])
