@@ -120,7 +120,7 @@ def test_a_batch_is_charged_once_and_not_at_all_when_nothing_can_be_resent(alice
         ({"invitation_ids": [["x"]]}, 422),
         ({"invitation_ids": ["x"] * 201}, 422),
         ({"before": "x"}, 400),
-        ({"before": 7}, 400),
+        ({"before": 7}, 422),
         ({"before": ["x"]}, 422),
         ([1], 422),
     ],

@@ -162,10 +162,7 @@ def test_an_unknown_link_is_refused_before_the_password_is_looked_at(anyone, ali
 def test_what_is_no_link_names_the_field(anyone, db, token):
     response = confirm(anyone, token)
 
-    if token == 5.5:  # a number is taken as its text
-        assert response.json() == INVALID_LINK
-    else:
-        assert (response.status_code, list(response.json()["details"])) == (422, ["token"])
+    assert (response.status_code, list(response.json()["details"])) == (422, ["token"])
 
 
 def test_links_end_after_an_hour(anyone, alice):
