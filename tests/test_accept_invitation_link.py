@@ -165,7 +165,7 @@ def test_a_bad_field_is_named_and_the_link_stays(alice: Actor, body, field):
 
 def test_an_extended_link_works_on(alice: Actor):
     link = link_of(alice)
-    Invitation.objects.update(expires_at=timezone.now())
+    Invitation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     later = (timezone.now() + timedelta(days=2)).isoformat()
     assert refused(link, PASSWORDLESS) == (400, "invitation_expired")
 

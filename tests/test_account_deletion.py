@@ -59,7 +59,11 @@ def test_a_members_account_goes_and_the_workspace_stays(alice: Actor, bob: Actor
     fence = store_fence(bob)
     key, other = bob.key_client(["geofences:read"]), bob.sign_in_again()
     MailedToken.objects.create(
-        user=bob.user, purpose="change_email", digest=b"t", email="b@acme.test", expires_at=timezone.now()
+        user=bob.user,
+        purpose="change_email",
+        digest=b"t",
+        email="b@acme.test",
+        expires_at=timezone.now() - timedelta(seconds=1),
     )
     RecoveryCode.objects.create(user=bob.user, digest=b"r")
     invite(make_workspace("third"), bob.user.email)

@@ -292,7 +292,7 @@ def test_a_move_that_waits_can_be_seen_and_cancelled(anyone, alice, bob):
 
 def test_a_move_whose_link_has_expired_waits_no_more(alice):
     ask(alice)
-    MailedToken.objects.update(expires_at=timezone.now())
+    MailedToken.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
     assert alice.client.get(CHANGE).json()["new_email"] is None
     assert alice.client.delete(CHANGE).status_code == 404

@@ -73,7 +73,7 @@ def test_an_eleventh_resending_waits_and_refusals_do_not_count(alice: Actor, man
 def test_extending_keeps_the_link_and_sends_nothing(alice: Actor):
     issued = invite(alice.client)
     deliver_pending()
-    Invitation.objects.update(expires_at=timezone.now())  # an expired one comes back
+    Invitation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))  # an expired one comes back
     moment = timezone.now() + timedelta(days=30)
 
     response = alice.client.patch(f"{INVITATIONS}/{issued['id']}", {"expires_at": moment.isoformat()}, format="json")

@@ -22,7 +22,7 @@ def test_the_list_holds_what_is_pending_newest_first_and_no_token(alice: Actor, 
     gone = [Invitation.objects.filter(id=invitation["id"]) for invitation in kept[:3]]
     gone[0].update(used_at=timezone.now())
     gone[1].update(revoked_at=timezone.now())
-    gone[2].update(expires_at=timezone.now())
+    gone[2].update(expires_at=timezone.now() - timedelta(seconds=1))
 
     response = alice.client.get(INVITATIONS)
 

@@ -132,7 +132,7 @@ def test_an_unverified_person_invites_nobody(alice: Actor):
 
 def test_a_second_invitation_of_an_address_ends_the_first(alice: Actor, manager: Actor):
     first = invite(alice.client)
-    Invitation.objects.update(expires_at=timezone.now())  # even one that has expired
+    Invitation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))  # even one that has expired
 
     second = invite(manager.client)
 
@@ -200,7 +200,7 @@ def test_invitations_of_one_address_at_once_leave_one_open(server, alice: Actor)
 def test_managers_replace_no_invitation_of_an_owner_that_has_expired(alice: Actor, manager: Actor):
     """An owner can still extend it: its link must not end by somebody who may not touch it."""
     owners = invite(alice.client, role="owner")
-    Invitation.objects.update(expires_at=timezone.now())
+    Invitation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
     response = manager.client.post(INVITATIONS, {"email": "dana@else.test"}, format="json")
 
@@ -210,6 +210,6 @@ def test_managers_replace_no_invitation_of_an_owner_that_has_expired(alice: Acto
     extended = alice.client.patch(f"{INVITATIONS}/{owners['id']}", {"expires_at": later}, format="json")
     assert (extended.status_code, Invitation.objects.get().status) == (200, "pending")
 
-    Invitation.objects.update(expires_at=timezone.now())
+    Invitation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert invite(alice.client)["role"] == "field_worker"  # an owner may
     assert Invitation.objects.get(id=owners["id"]).status == "revoked"

@@ -1,5 +1,7 @@
 """Signing in with Google and Apple in an app: invitations, and those that let nobody in."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -125,7 +127,7 @@ def test_an_invitation_that_there_is_not(anyone: APIClient, provider: Issuer, al
 
 def test_an_expired_invitation_is_said_to_be(anyone: APIClient, provider: Issuer, alice: Actor):
     link = an_invitation(alice, "grace@example.com")
-    Invitation.objects.update(expires_at=timezone.now())
+    Invitation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
     response = google(anyone, provider, **link)
 

@@ -1,5 +1,7 @@
 """Whom an identity provider signs in who is no member yet: who is invited, and where it is allowed, new ones."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 from social_django.models import UserSocialAuth
@@ -114,7 +116,7 @@ def test_whoever_is_invited_comes_in_with_the_role_of_the_invitation(acme, idp, 
     [
         lambda acme, other: invite(acme, "dave@elsewhere.test"),
         lambda acme, other: invite(acme, "dave.x@acme.test"),
-        lambda acme, other: invite(acme, expires_at=timezone.now()),
+        lambda acme, other: invite(acme, expires_at=timezone.now() - timedelta(seconds=1)),
         lambda acme, other: invite(acme, revoked_at=timezone.now()),
         lambda acme, other: invite(acme, used_at=timezone.now()),
         lambda acme, other: invite(other),

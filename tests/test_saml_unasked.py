@@ -153,7 +153,7 @@ def test_they_wait_for_five_minutes(known, idp):
     left = LoginCode.objects.get().expires_at - timezone.now()
     assert timedelta(minutes=4) < left <= timedelta(minutes=5)
 
-    LoginCode.objects.update(expires_at=timezone.now())
+    LoginCode.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert browser.post(place, **HOST).status_code == 401
 
 

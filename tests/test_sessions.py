@@ -71,7 +71,7 @@ def test_ended_and_expired_sign_ins_are_not_listed(alice):
     _, ended = sign_in_with(alice)
     _, expired = sign_in_with(alice)
     SignIn.objects.filter(id=ended.id).revoke("logout")
-    SignIn.objects.filter(id=expired.id).update(expires_at=timezone.now())
+    SignIn.objects.filter(id=expired.id).update(expires_at=timezone.now() - timedelta(seconds=1))
 
     assert [session["id"] for session in alice.client.get(SESSIONS).json()["sessions"]] == [str(alice.sign_in_id)]
 
