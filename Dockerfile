@@ -21,7 +21,7 @@ EXPOSE 8000
 STOPSIGNAL SIGTERM
 
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=1s --retries=3 \
-    CMD ["python", "deploy/healthcheck.py"]
+    CMD ["python", "-m", "deploy.healthcheck"]
 
 # `exec`, so that granian and not the shell gets the signal to stop.
 CMD ["sh", "-c", "exec granian --interface wsgi --host 0.0.0.0 --port 8000 --workers ${WEB_CONCURRENCY:-2} --blocking-threads ${BLOCKING_THREADS:-4} --no-ws --respawn-failed-workers --workers-kill-timeout 10 --log-level warning spatialflow.wsgi:application"]

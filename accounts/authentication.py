@@ -6,7 +6,6 @@ import uuid
 from datetime import datetime
 from typing import Protocol
 
-from django.db import connection
 from rest_framework import status
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
@@ -23,7 +22,7 @@ from accounts.scopes import (
 )
 from accounts.sso_requirement import BOUND_METHODS, BY_RECOVERY, OVERRULED
 from accounts.tokens import NOT_ENDED, AccessToken, InvalidToken, RefreshToken
-from accounts.usage import PLAN_LIMIT, counting, find_and_count, is_counted_when_found
+from accounts.usage import PLAN_LIMIT, counting, find_credential, is_counted_when_found
 from spatialflow.errors import ApiError
 
 
@@ -94,12 +93,7 @@ def authenticate_sign_in(token: NamesSignIn, counted_for: Request | None = None)
     `InvalidToken`; one query, which counts the sign-in as well where a request to count it for is given.
     """
     names = {"sid": token.sid, "sub": token.sub, "wid": token.wid, "switched_at": token.switched_at}
-    if counted_for is not None:
-        row = find_and_count(counted_for, FIND_AND_COUNT_SIGN_IN, names)
-    else:
-        with connection.cursor() as cursor:
-            cursor.execute(FIND_SIGN_IN, names)
-            row = cursor.fetchone()
+    row = find_credential(FIND_SIGN_IN, FIND_AND_COUNT_SIGN_IN, names, counted_for)
     if row is None:
         raise InvalidToken()
     email, email_is_verified, role, plan, lacks_second_factor, method, is_confined = row[:7]

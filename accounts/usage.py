@@ -115,10 +115,22 @@ def is_counted_when_found(request: Request) -> bool:
     return not settings.REDIS_URL and getattr(request.parser_context.get("view"), "has_general_limits", False)
 
 
-def find_and_count(request: Request, statement: str, names: dict[str, Any]) -> Sequence[Any] | None:
-    """Return what a statement of `counting` answers, None where it finds nothing, and keep what it counted for
-    `charge_credential`. `names` are the parameters of its `find`, which may use four more. One trip.
+def find_credential(
+    find: str, find_and_count: str, names: dict[str, Any], counted_for: Request | None
+) -> Sequence[Any] | None:
+    """Return the row of the statement `find` with the parameters `names`, None where there is none; one trip. With a
+    request that is `find_and_count`, a statement of `counting` over the same columns.
     """
+    if counted_for is not None:
+        return _find_and_count(counted_for, find_and_count, names)
+    with connection.cursor() as cursor:
+        cursor.execute(find, names)
+        row: Sequence[Any] | None = cursor.fetchone()
+    return row
+
+
+def _find_and_count(request: Request, statement: str, names: dict[str, Any]) -> Sequence[Any] | None:
+    """Return the row, and keep what was counted for `charge_credential`. `find` may use four parameters more."""
     scope = asked_scope(request, request.parser_context["view"])
     scopes_of_keys, roles = holders_of(scope)
     row: Sequence[Any] | None = _count(
@@ -139,7 +151,7 @@ def find_and_count(request: Request, statement: str, names: dict[str, Any]) -> S
 
 
 def charge_credential(request: Request, principal: Principal, used_scope: str | None = None) -> None:
-    """Count one request of a credential in its hour, unless `find_and_count` did, and which scope of a key's it uses.
+    """Count one request of a credential in its hour, unless `find_credential` did, and which scope of a key's it uses.
     Raises `Throttled` when its hourly limit is used up. Not within a transaction (`counting`).
 
     Hours are fixed windows that begin at a minute of the credential's own, so that not all keys start anew at once.

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.db import connection
 from rest_framework import status
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
@@ -11,7 +10,7 @@ from accounts.authentication import refuse_two_credentials
 from accounts.principal import Principal
 from accounts.scopes import effective_scopes
 from accounts.sso_requirement import SSO_PLANS
-from accounts.usage import PLAN_LIMIT, counting, find_and_count, is_counted_when_found
+from accounts.usage import PLAN_LIMIT, counting, find_credential, is_counted_when_found
 from apikeys import keys
 from spatialflow.errors import ApiError
 
@@ -71,13 +70,7 @@ def find_live_key(
     """
     if not keys.is_well_formed(raw):
         raise InvalidApiKey()
-    names = {"digest": keys.digest(raw)}
-    if counted_for is not None:
-        row = find_and_count(counted_for, FIND_AND_COUNT_KEY, names)
-    else:
-        with connection.cursor() as cursor:
-            cursor.execute(statement, names)
-            row = cursor.fetchone()
+    row = find_credential(statement, FIND_AND_COUNT_KEY, {"digest": keys.digest(raw)}, counted_for)
     if row is None:
         raise InvalidApiKey()
     key_id, workspace_id, user_id, scopes, is_read_only, own_limit, email, is_verified, role, plan = row[:10]

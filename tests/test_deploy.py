@@ -332,7 +332,7 @@ def test_the_image_holds_every_app_and_no_secret() -> None:
 @pytest.mark.parametrize(("host", "code"), [("127.0.0.1,other.example", 0), ("elsewhere.example", 1)])
 def test_the_health_check_asks_the_service(api: Server, host: str, code: int) -> None:
     environment = {"PORT": str(urlsplit(api).port), "ALLOWED_HOSTS": host}
-    check = subprocess.run([sys.executable, "deploy/healthcheck.py"], cwd=PROJECT, env=environment, check=False)
+    check = subprocess.run([sys.executable, "-m", "deploy.healthcheck"], cwd=PROJECT, env=environment, check=False)
     assert check.returncode == code
 
 

@@ -70,9 +70,8 @@ def _each(request: HttpRequest, rows: QuerySet[Any], act: Callable[[Any, operati
     by = operations.on_the_pages(request.auth.user_id)
     for row in rows:
         act(row, by)
-        messages.success(
-            request, f"Done: {row} {done}."
-        )  # Django capitalises the first letter, which is not the address's
+        # Django writes the first letter large; it must not be the address's.
+        messages.success(request, f"Done: {row} {done}.")
 
 
 class UserTable(ReadOnly):
