@@ -94,18 +94,23 @@ def find_principal(request: HttpRequest) -> Principal | None:
 
 
 def _authenticate(request: HttpRequest, name: SignInName) -> Principal:
-    """Return the principal of the sign-in where it is now. Raises `InvalidToken`."""
-    try:
-        return authenticate_sign_in(name)[0]
-    except InvalidToken:
-        own = SignIn.objects.live().filter(id=name.sid, user_id=name.sub)
-        place = own.values_list("workspace_id", "switched_at").first()
-        if place is None or place == (name.wid, name.switched_at):
-            raise
-        moved = SignInName(name.sid, name.sub, *place)
-        principal, _ = authenticate_sign_in(moved)
-        _keep(request, moved)
-        return principal
+    """Return the principal of the sign-in where it is now. Raises `InvalidToken` where it lives no longer; while other
+    tabs move it on, it is followed.
+    """
+    own, here = SignIn.objects.live().filter(id=name.sid, user_id=name.sub), name
+    while True:
+        try:
+            principal, _ = authenticate_sign_in(here)
+        except InvalidToken:
+            place = own.values_list("workspace_id", "switched_at").first()
+            if place is None or place == (here.wid, here.switched_at):
+                raise
+            here = SignInName(name.sid, name.sub, *place)
+        else:
+            break
+    if here != name:
+        _keep(request, here)
+    return principal
 
 
 def _keep(request: HttpRequest, name: SignInName) -> None:

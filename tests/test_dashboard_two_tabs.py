@@ -10,6 +10,7 @@ from django.test import Client
 from accounts.models import AuditEvent, Invitation, Membership
 from accounts.workspaces import create_another
 from apikeys.models import ApiKey
+from dashboard import session
 from tests.support.cast import PASSWORD, Actor
 from tests.support.pages import FIELD, Tab, fill_in, hidden_fields, signed_in
 from tests.support.race import at_once
@@ -110,6 +111,26 @@ def test_a_late_answer_signs_nobody_out(page: Client, alice: Actor):
     assert shown.status_code == 200 and shown.context["principal"].workspace_id != alice.workspace.id
     assert page.session["sign_in"][2] == str(shown.context["principal"].workspace_id)
     assert page.cookies[settings.SESSION_COOKIE_NAME].value != before
+
+
+def test_a_tab_follows_a_sign_in_that_moves_while_it_is_looked_for(
+    page: Client, alice: Actor, monkeypatch: pytest.MonkeyPatch
+):
+    late, find = Tab(HTTP_USER_AGENT="Firefox"), session.authenticate_sign_in
+    late.cookies = SimpleCookie({name: cookie.value for name, cookie in page.cookies.items()})
+    moves = ["annex", alice.workspace.slug]
+
+    def find_after_a_move(name: session.SignInName):
+        if moves:
+            with monkeypatch.context() as other_tab:
+                other_tab.setattr(session, "authenticate_sign_in", find)
+                enter(page, moves.pop(0))
+        return find(name)
+
+    monkeypatch.setattr(session, "authenticate_sign_in", find_after_a_move)
+
+    assert late.get(KEYS).status_code == 200 and not moves
+    assert late.session["sign_in"] == page.session["sign_in"]
 
 
 @pytest.mark.parametrize("end", ["logout", "removed"])
