@@ -9,13 +9,14 @@ import secrets
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework.request import Request
 
-from sso.destinations import ARRIVED_UNASKED
 from sso.models import STATE_LIFETIME, UNASKED_LIFETIME
 
-BINDING_COOKIE = "spatialflow_sso"
-# The dashboard begins round trips, too: all of a browser's have one secret, so that two tabs do not break each other.
-PATH = "/"
-VERIFIER_COOKIE = "spatialflow_arrival"
+# With this prefix browsers take a cookie from this very host alone, over https (or from localhost): a neighbour under
+# the same domain, or whoever answers for it over http, could otherwise give a browser a secret of theirs, and lead it to
+# the end of a sign-in that they began. It must be on the path /, and the dashboard begins round trips, too: all of a
+# browser's have one secret, so that two tabs do not break each other.
+BINDING_COOKIE = "__Host-sso"
+VERIFIER_COOKIE = "__Host-arrival"
 SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -36,22 +37,12 @@ def _read(request: HttpRequest | Request, name: str) -> str:
 
 def bind(response: HttpResponseBase, secret: str) -> None:
     """Let the browser keep its secret as long as a round trip may take."""
-    response.set_cookie(
-        BINDING_COOKIE, secret, max_age=STATE_LIFETIME, path=PATH, secure=True, httponly=True, samesite="None"
-    )
+    response.set_cookie(BINDING_COOKIE, secret, max_age=STATE_LIFETIME, secure=True, httponly=True, samesite="None")
 
 
 def keep_verifier(response: HttpResponseBase, verifier: str) -> None:
     """Let the browser keep what shows that a login code came to it, for the one page that trades it."""
-    response.set_cookie(
-        VERIFIER_COOKIE,
-        verifier,
-        max_age=UNASKED_LIFETIME,
-        path=ARRIVED_UNASKED,
-        secure=True,
-        httponly=True,
-        samesite="Lax",
-    )
+    response.set_cookie(VERIFIER_COOKIE, verifier, max_age=UNASKED_LIFETIME, secure=True, httponly=True, samesite="Lax")
 
 
 def kept_verifier(request: HttpRequest) -> str:
@@ -59,6 +50,4 @@ def kept_verifier(request: HttpRequest) -> str:
 
 
 def drop_verifier(response: HttpResponseBase) -> None:
-    response.set_cookie(
-        VERIFIER_COOKIE, "", max_age=0, path=ARRIVED_UNASKED, secure=True, httponly=True, samesite="Lax"
-    )
+    response.set_cookie(VERIFIER_COOKIE, "", max_age=0, secure=True, httponly=True, samesite="Lax")

@@ -128,7 +128,7 @@ def test_a_person_signs_in_at_a_certified_provider(app: str, google: str):
     bound = UserSocialAuth.objects.get()
     assert (bound.provider, bound.user, bound.uid, bound.extra_data) == ("google", user, "dana", {})
     assert (SignIn.objects.get().method, OAuthState.objects.count(), LoginCode.objects.count()) == ("google", 0, 0)
-    ours = next(cookie for cookie in cookies if cookie["name"] == "spatialflow_sso")
+    ours = next(cookie for cookie in cookies if cookie["name"] == "__Host-sso")
     assert (ours["sameSite"], ours["secure"], ours["httpOnly"], ours["path"]) == ("None", True, True, "/")
 
 
@@ -172,7 +172,7 @@ def test_the_answer_is_worth_nothing_in_another_browser(app: str, apple_and_api:
 
     status, told, cookies = browse(steps)
 
-    assert (status, cookies) == (400, ["spatialflow_sso"]) and "begun" in told
+    assert (status, cookies) == (400, ["__Host-sso"]) and "begun" in told
     assert (User.objects.count(), apple.redeemed) == (0, [])
 
 

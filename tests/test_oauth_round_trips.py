@@ -49,7 +49,7 @@ def test_the_way_out_carries_state_nonce_and_a_challenge_and_binds_the_browser(b
 
     asked = dict(parse_qsl(urlsplit(url).query))
     row = OAuthState.objects.get()
-    cookie = browser.cookies["spatialflow_sso"]
+    cookie = browser.cookies["__Host-sso"]
     assert url.startswith(f"{google.issuer}/authorize?")
     assert {name: asked[name] for name in ("client_id", "redirect_uri", "response_type", "scope")} == {
         "client_id": GOOGLE_CLIENT,

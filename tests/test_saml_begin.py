@@ -47,7 +47,7 @@ def test_a_link_of_another_site_begins_nothing(connection, headers):
     browser = visitor()
 
     assert asks(browser.get(BY_ACME, **headers))
-    assert not SamlRequest.objects.exists() and "spatialflow_sso" not in browser.cookies
+    assert not SamlRequest.objects.exists() and "__Host-sso" not in browser.cookies
     answer = browser.post(BY_ACME)
     assert answer["Refresh"].startswith("0; url=https://idp.acme.test/sso?") and SamlRequest.objects.count() == 1
 

@@ -82,7 +82,7 @@ def test_without_a_challenge_the_browser_itself_is_signed_in(api: str, owner: Ow
 
     assert "Single sign-on" in text and set(statuses) == {401}  # no token for whoever leads a browser here
     ours = {c["name"]: (c["sameSite"], c["secure"], c["httpOnly"]) for c in cookies if c["domain"] == "localhost"}
-    assert ours["spatialflow_sso"] == ("None", True, True) and "spatialflow_refresh" not in ours
+    assert ours["__Host-sso"] == ("None", True, True) and "spatialflow_refresh" not in ours
     assert sign_ins_of_bob() == [("saml", "acme")]
 
 
@@ -140,7 +140,7 @@ def test_the_answer_is_worth_nothing_in_another_browser(api: str, app: str, owne
 
     (status, refused), cookies = browse(steps)
 
-    assert (status, cookies) == (400, ["spatialflow_sso"]) and owner.last_attempt()["reference"] in refused
+    assert (status, cookies) == (400, ["__Host-sso"]) and owner.last_attempt()["reference"] in refused
     assert owner.last_attempt()["failed_check"] == "request"
     assert (sign_ins_of_bob(), LoginCode.objects.count()) == ([], 0)
 

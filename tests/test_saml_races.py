@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def begun(count: int) -> list[tuple[str, str]]:
     """Return that many round trips, each of a browser of its own: the provider's address, and the browser's cookie."""
     browsers = [APIClient() for _ in range(count)]
-    return [(initiate(browser, **CHALLENGED), browser.cookies["spatialflow_sso"].value) for browser in browsers]
+    return [(initiate(browser, **CHALLENGED), browser.cookies["__Host-sso"].value) for browser in browsers]
 
 
 def bring(server: str, answer: str, cookie: str = "") -> tuple[int, str, bool]:
@@ -36,7 +36,7 @@ def bring(server: str, answer: str, cookie: str = "") -> tuple[int, str, bool]:
     parts = urlsplit(server)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=30)
     try:
-        headers = {"Content-Type": FORM, "Cookie": f"spatialflow_sso={cookie}"}
+        headers = {"Content-Type": FORM, "Cookie": f"__Host-sso={cookie}"}
         connection.request("POST", "/api/v1/auth/saml/acme/acs", urlencode({"SAMLResponse": answer}), headers)
         response = connection.getresponse()
         response.read()

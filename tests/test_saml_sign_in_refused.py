@@ -43,7 +43,7 @@ def test_owners_see_every_check_and_no_secret(bob, idp, connection, browser, cap
         "failed_check": "domain",
     }
     assert told(response)["state"] == CLIENT_STATE
-    secrets = [answer, browser.cookies["spatialflow_sso"].value, CHALLENGED["code_challenge"]]  # the request is spent
+    secrets = [answer, browser.cookies["__Host-sso"].value, CHALLENGED["code_challenge"]]  # the request is spent
     kept = json.dumps([attempt.checks, attempt.attributes, event.changes]) + caplog.text
     assert not [secret for secret in secrets if secret in kept]
 

@@ -55,8 +55,9 @@ def test_the_question_is_ours_and_its_browser_is_bound(idp, connection, browser)
     asked = parse_request(response["Location"])
     assert response["Location"].startswith(f"{idp.sso_url}?") and "RelayState" not in asked.query
     assert asked.acs_url == "http://localhost:8000/api/v1/auth/saml/acme/acs"
-    cookie = response.cookies["spatialflow_sso"]
+    cookie = response.cookies["__Host-sso"]
     assert cookie["httponly"] and cookie["secure"] and cookie["samesite"] == "None"
+    assert (cookie["path"], cookie["domain"]) == ("/", "")  # as __Host- demands
     assert cookie.value not in response["Location"]
     assert bytes(SamlRequest.objects.get().digest).hex() not in response["Location"]
 
@@ -140,7 +141,7 @@ def test_a_sign_in_leaves_no_secret_in_the_log(bob, idp, connection, browser, ca
     pair = exchange(browser, code).json()
 
     secrets = [answer, in_dashboard, code, pair["access_token"], pair["refresh_token"]]
-    secrets += [parse_request(url).id, browser.cookies["spatialflow_sso"].value]
+    secrets += [parse_request(url).id, browser.cookies["__Host-sso"].value]
     assert "Signed in" in AuditEvent.objects.latest("sequence").description and "by saml" in caplog.text
     ours = "\n".join(record.getMessage() for record in caplog.records if record.name != "django.db.backends")
     assert not [secret for secret in secrets if secret in ours]

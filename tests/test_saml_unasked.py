@@ -37,8 +37,9 @@ def known(bob: Any, idp: SamlIdp, tile: IdentityProvider) -> Any:
 def arrive(browser: Any, idp: SamlIdp, relay_state: str | None = None) -> Any:
     """Bring an answer that is taken; it leads to a page that asks."""
     response = post(browser, idp.respond(None), **({} if relay_state is None else {"RelayState": relay_state}))
-    cookie = response.cookies["spatialflow_arrival"]
-    assert (cookie["samesite"], cookie["path"]) == ("Lax", "/signed-in/unasked") and cookie["httponly"]
+    cookie = response.cookies["__Host-arrival"]
+    assert (cookie["samesite"], cookie["path"], cookie["domain"]) == ("Lax", "/", "")  # as __Host- demands
+    assert cookie["httponly"] and cookie["secure"]
     assert response.status_code == 302 and cookie.value not in response["Location"]
     return response
 
