@@ -18,6 +18,7 @@ from accounts.models import Invitation, MailedToken, SignIn, User, Workspace
 from accounts.outbox import enqueue
 from accounts.principal import Client
 from accounts.second_factor import drop
+from accounts.sso_requirement import BOUND_METHODS, SSO_PLANS
 
 
 @dataclass(frozen=True)
@@ -121,10 +122,18 @@ def _set_suspended(workspace: Workspace, at: datetime | None, action: Action, de
 
 
 @transaction.atomic
-def set_plan(workspace: Workspace, plan: str, by: Operator = SHELL) -> None:
-    """Give a workspace a plan; its limits hold from the next request on."""
-    Workspace.objects.filter(id=workspace.id).update(plan=plan)
-    _record_workspace(workspace, Action.WORKSPACE_UPDATED, "The operator set the plan.", by, {"plan": plan})
+def set_plan(workspace: Workspace, plan: str, by: Operator = SHELL) -> int:
+    """Give a workspace a plan, whose limits hold from the next request on, and return how many sign-ins ended: on a
+    plan without single sign-on those by the workspace's identity provider, as where its connection is switched off.
+    """
+    Workspace.objects.filter(id=workspace.id).update(plan=plan)  # first: it locks the row, as whoever comes in does
+    ended = 0
+    if plan not in SSO_PLANS:
+        by_provider = SignIn.objects.live().filter(workspace=workspace, method__in=BOUND_METHODS)
+        ended = by_provider.revoke("plan_without_sso")
+    changes = {"plan": plan, **({ENDED: ended} if ended else {})}
+    _record_workspace(workspace, Action.WORKSPACE_UPDATED, "The operator set the plan.", by, changes)
+    return ended
 
 
 def _record_workspace(

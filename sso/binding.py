@@ -12,8 +12,8 @@ from rest_framework.request import Request
 from sso.models import STATE_LIFETIME, UNASKED_LIFETIME
 
 # With this prefix browsers take a cookie from this very host alone, over https (or from localhost): a neighbour under
-# the same domain, or whoever answers for it over http, could otherwise give a browser a secret of theirs, and lead it to
-# the end of a sign-in that they began. It must be on the path /, and the dashboard begins round trips, too: all of a
+# the same domain, or whoever answers for it over http, could otherwise give a browser a secret of theirs, and lead it
+# to the end of a sign-in that they began. It must be on the path /, and the dashboard begins round trips, too: all of a
 # browser's have one secret, so that two tabs do not break each other.
 BINDING_COOKIE = "__Host-sso"
 VERIFIER_COOKIE = "__Host-arrival"

@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.models import AuditEvent, MailedToken, Membership, RecoveryCode, SignIn, User, Workspace
 from tests.support.cast import PASSWORD, Actor, bearer, make_workspace
 from tests.support.mails import delivered
+from tests.support.required_sso import post, sign_in_by
 from tests.support.totp import enrol
 
 GEOFENCES = "/api/v1/geofences/"
@@ -142,6 +143,22 @@ def test_a_plan_is_set_and_holds_from_the_next_request(alice, capsys):
         alice.workspace.id,
         {"plan": "enterprise"},
     )
+
+
+def test_a_plan_without_single_sign_on_ends_what_came_by_it_and_nothing_else(alice, bob, anyone, capsys):
+    by_provider, by_password = sign_in_by(bob), sign_in_by(alice, "password")
+
+    call_command("set_plan", "acme", "enterprise")
+    assert bearer(by_provider.access_token).get(GEOFENCES).status_code == 200
+    call_command("set_plan", "acme", "team")
+
+    assert capsys.readouterr().out.endswith("the plan team. 1 sign-in(s) by its identity provider ended.\n")
+    assert last_event().changes == {"plan": "team", "sign_ins_ended": 1}
+    call_command("set_plan", "acme", "business")  # which brings nothing back
+    assert bearer(by_provider.access_token).get(GEOFENCES).status_code == 401
+    assert post(anyone, "/api/v1/auth/refresh", refresh_token=by_provider.refresh_token)[0] == 401
+    assert bearer(by_password.access_token).get(GEOFENCES).status_code == 200
+    assert alice.client.get(GEOFENCES).status_code == bob.client.get(GEOFENCES).status_code == 200
 
 
 @pytest.mark.parametrize(

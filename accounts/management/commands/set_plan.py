@@ -18,5 +18,6 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         workspace = get_workspace(options["slug"])
-        set_plan(workspace, options["plan"])
-        self.stdout.write(f"{workspace.slug} has the plan {options['plan']}.")
+        ended = set_plan(workspace, options["plan"])
+        told = f" {ended} sign-in(s) by its identity provider ended." if ended else ""
+        self.stdout.write(f"{workspace.slug} has the plan {options['plan']}.{told}")
