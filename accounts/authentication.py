@@ -53,7 +53,7 @@ _LIVE_SIGN_IN = f"""
 SELECT u.email, u.email_verified_at IS NOT NULL, m.role, w.plan, {_LACKS_SECOND_FACTOR}, s.method,
        s.method IN {_BOUND} AND EXISTS (
            SELECT FROM accounts_membership o WHERE o.user_id = s.user_id AND o.workspace_id <> s.workspace_id
-       ){{more}}
+       ), u.timezone, u.preferences->>'date_format', u.preferences->>'time_format'{{more}}
 FROM accounts_signin s
 JOIN accounts_user u ON u.id = s.user_id
 JOIN accounts_membership m ON m.user_id = s.user_id AND m.workspace_id = s.workspace_id
@@ -97,6 +97,7 @@ def authenticate_sign_in(token: NamesSignIn, counted_for: Request | None = None)
     if row is None:
         raise InvalidToken()
     email, email_is_verified, role, plan, lacks_second_factor, method, is_confined = row[:7]
+    timezone, date_format, time_format = row[7:10]
     principal = Principal(
         user_id=token.sub,
         email=email,
@@ -111,6 +112,9 @@ def authenticate_sign_in(token: NamesSignIn, counted_for: Request | None = None)
         lacks_second_factor=lacks_second_factor,
         is_recovery=method == BY_RECOVERY,
         is_confined=is_confined,
+        timezone=timezone,
+        date_format=date_format,
+        time_format=time_format,
     )
     return principal, principal
 

@@ -37,6 +37,10 @@ class Principal:
     # Proven by what counts in this workspace alone, while the person belongs to others, too: sees and changes nothing
     # of their account outside it.
     is_confined: bool = False
+    # How the person reads days and times, for pages; None as by default.
+    timezone: str = "UTC"
+    date_format: str | None = None
+    time_format: str | None = None
 
     is_authenticated = True  # Django and DRF ask this of request.user
 

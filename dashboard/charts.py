@@ -2,10 +2,11 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from accounts.usage import HOUR
 from apikeys.usage import KeyUsage
+from dashboard.moments import Moments
 
 HEIGHT = 100
 STEP = 10  # a bar and the gap after it
@@ -13,12 +14,20 @@ GAP = 3
 
 
 @dataclass(frozen=True)
+class Span:
+    """What happened in an hour or a day: `label` is for people, `began_at` for machines."""
+
+    label: str
+    began_at: str
+    requests: int
+    refusals: int
+
+
+@dataclass(frozen=True)
 class Bar:
     """One span of time: refusals stand on top of the requests that passed."""
 
-    label: str
-    requests: int
-    refusals: int
+    span: Span
     x: int
     good_height: int
     bad_height: int
@@ -51,22 +60,22 @@ class Chart:
 
     @property
     def highest(self) -> int:
-        return max((bar.requests + bar.refusals for bar in self.bars), default=0)
+        return max((bar.span.requests + bar.span.refusals for bar in self.bars), default=0)
 
     @property
     def requests(self) -> int:
-        return sum(bar.requests for bar in self.bars)
+        return sum(bar.span.requests for bar in self.bars)
 
     @property
     def refusals(self) -> int:
-        return sum(bar.refusals for bar in self.bars)
+        return sum(bar.span.refusals for bar in self.bars)
 
     @property
     def used_bars(self) -> list[Bar]:
-        return [bar for bar in self.bars if bar.requests or bar.refusals]
+        return [bar for bar in self.bars if bar.span.requests or bar.span.refusals]
 
 
-def by_hour(usage: KeyUsage, now: datetime, hours: int = 48) -> Chart:
+def by_hour(usage: KeyUsage, now: datetime, reads: Moments, hours: int = 48) -> Chart:
     """Return the last hours of a key's use; they begin at a minute of the key's own."""
     length = timedelta(seconds=HOUR)
     latest = usage.since + (now - usage.since) // length * length
@@ -76,26 +85,31 @@ def by_hour(usage: KeyUsage, now: datetime, hours: int = 48) -> Chart:
         start = usage.since + (hour.started_at - usage.since) // length * length
         requests[start] += hour.requests
         refusals[start] += hour.refusals
-    spans = [(f"{start:%d %b, %H:%M}", requests[start], refusals[start]) for start in starts]
+    spans = [
+        Span(f"{reads.here(start):%d %b}, {reads.clock(start)}", start.isoformat(), requests[start], refusals[start])
+        for start in starts
+    ]
     return Chart("hours", f"Last {hours} hours", "hour", _bars(spans))
 
 
-def by_day(usage: KeyUsage, now: datetime, days: int = 30) -> Chart:
-    """Return the last days of a key's use, in UTC."""
-    dates = [(now - timedelta(days=ago)).date() for ago in reversed(range(days))]
-    requests, refusals = Counter[object](), Counter[object]()
+def by_day(usage: KeyUsage, now: datetime, reads: Moments, days: int = 30) -> Chart:
+    """Return the last days of a key's use, where the person is."""
+    today = reads.here(now).date()
+    dates = [today - timedelta(days=ago) for ago in reversed(range(days))]
+    requests, refusals = Counter[date](), Counter[date]()
     for hour in usage.hours:
-        requests[hour.started_at.date()] += hour.requests
-        refusals[hour.started_at.date()] += hour.refusals
-    spans = [(f"{date:%d %b}", requests[date], refusals[date]) for date in dates]
+        day = reads.here(hour.started_at).date()
+        requests[day] += hour.requests
+        refusals[day] += hour.refusals
+    spans = [Span(f"{day:%d %b}", day.isoformat(), requests[day], refusals[day]) for day in dates]
     return Chart("days", f"Last {days} days", "day", _bars(spans))
 
 
-def _bars(spans: list[tuple[str, int, int]]) -> list[Bar]:
-    highest = max((requests + refusals for _, requests, refusals in spans), default=0) or 1
+def _bars(spans: list[Span]) -> list[Bar]:
+    highest = max((span.requests + span.refusals for span in spans), default=0) or 1
     return [
-        Bar(label, requests, refusals, place * STEP, _share(requests, highest), _share(refusals, highest))
-        for place, (label, requests, refusals) in enumerate(spans)
+        Bar(span, place * STEP, _share(span.requests, highest), _share(span.refusals, highest))
+        for place, span in enumerate(spans)
     ]
 
 

@@ -11,6 +11,7 @@ from rest_framework.exceptions import ValidationError
 from accounts.principal import Principal
 from accounts.scopes import DEFAULT_KEY_SCOPES, KEY_SCOPES, ROLE_SCOPES, with_implied
 from apikeys.models import ApiKey
+from dashboard.moments import Moments
 from dashboard.pages import Form
 
 # What can be changed of a key, and what that is called in its form and in the API.
@@ -25,9 +26,9 @@ EXPIRIES = [("30", "In 30 days"), ("90", "In 90 days"), ("365", "In a year"), ("
 NEW_KEY: dict[str, Any] = {"permissions": list(DEFAULT_KEY_SCOPES), "expires_in": "90"}
 
 
-def new_key_body(form: QueryDict) -> dict[str, Any]:
+def new_key_body(form: QueryDict, reads: Moments) -> dict[str, Any]:
     """Return the body of a new key. Raises `ValidationError` for a date that is missing."""
-    return {**rights_body(form), **names_body(form), "expires_at": expiry_of(form)}
+    return {**rights_body(form), **names_body(form), "expires_at": expiry_of(form, reads)}
 
 
 def update_body(form: QueryDict, key: ApiKey) -> dict[str, Any]:
@@ -46,15 +47,15 @@ def rights_body(form: QueryDict) -> dict[str, Any]:
     return {"permissions": form.getlist("permissions"), "read_only": "read_only" in form}
 
 
-def expiry_of(form: QueryDict) -> str | None:
-    """Return when the key is to end, as the API takes it. A date counts to its end, in UTC. Raises `ValidationError`
-    where it is missing.
+def expiry_of(form: QueryDict, reads: Moments) -> str | None:
+    """Return when the key is to end, as the API takes it. A date counts to its end, where the person is. Raises
+    `ValidationError` where it is missing.
     """
     chosen, date = form.get("expires_in", ""), form.get("expires_at", "")
     if chosen == "never":
         return None
     if chosen == "date" and date:
-        return f"{date}T23:59:59Z"
+        return reads.last_second(date)
     if chosen != "date" and chosen in dict(EXPIRIES):
         return (timezone.now() + timedelta(days=int(chosen))).isoformat()
     raise ValidationError({"expires_at": ["Choose a date."]})

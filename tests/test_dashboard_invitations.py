@@ -141,7 +141,7 @@ def test_one_is_sent_again_given_more_time_and_cancelled(page: Client, alice: Ac
     cancelled = page.post(f"{PLACE}/{successor.id}/cancel", follow=True)
 
     assert str(successor.id) in shown_link(answer) and successor.id != former.id
-    assert f"works until {date:%d %b %Y}" in extended.content.decode()
+    assert f"works until {date}, 23:59 UTC." in extended.content.decode()
     assert Invitation.objects.get(id=successor.id).expires_at.isoformat() == f"{date}T23:59:59+00:00"
     assert cancelled.redirect_chain == [(PLACE, 302)] and b"The invitation is cancelled." in cancelled.content
     assert not Invitation.objects.pending().exists()

@@ -1,6 +1,6 @@
 """How forms, moments and icons are written in the dashboard's pages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,8 @@ from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import now
+
+from dashboard.moments import moments_of
 
 register = template.Library()
 
@@ -93,9 +95,9 @@ def role(name: str) -> str:
 UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
 
 
-@register.filter
-def ago(moment: datetime | None) -> SafeString | str:
-    """Show a moment as how far it is from now, with the exact time in UTC for whoever points at it."""
+@register.simple_tag(takes_context=True)
+def ago(context: Mapping[str, Any], moment: datetime | None) -> SafeString | str:
+    """Show a moment as how far it is from now, with the exact time for whoever points at it."""
     if moment is None:
         return "never"
     seconds = (now() - moment).total_seconds()
@@ -107,7 +109,29 @@ def ago(moment: datetime | None) -> SafeString | str:
             break
     else:
         words = "a moment"
-    text = f"{words} ago" if seconds >= 0 else f"in {words}"
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>', moment.isoformat(), f"{moment:%Y-%m-%d %H:%M:%S} UTC", text
-    )
+    reads = moments_of(context.get("principal"))
+    return _time(moment, f"{words} ago" if seconds >= 0 else f"in {words}", reads.exact(moment, seconds=True))
+
+
+@register.simple_tag(takes_context=True)
+def exact(context: Mapping[str, Any], moment: datetime, seconds: bool = False) -> SafeString:
+    """Show a moment as day, time and zone of whoever reads it."""
+    reads = moments_of(context.get("principal"))
+    return _time(moment, reads.exact(moment, seconds), reads.zone_name)
+
+
+@register.simple_tag(takes_context=True)
+def day(context: Mapping[str, Any], moment: datetime) -> SafeString:
+    """Show the day of a moment, where whoever reads it is, with the exact time for whoever points at it."""
+    reads = moments_of(context.get("principal"))
+    return _time(moment, reads.day(moment), reads.exact(moment))
+
+
+@register.simple_tag(takes_context=True)
+def zone(context: Mapping[str, Any]) -> str:
+    """Show what the time zone of the page is called."""
+    return moments_of(context.get("principal")).zone_name
+
+
+def _time(moment: datetime, text: str, title: str) -> SafeString:
+    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(timespec="seconds"), title, text)

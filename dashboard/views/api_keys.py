@@ -31,6 +31,7 @@ from dashboard.key_forms import (
     update_body,
     values_of,
 )
+from dashboard.moments import moments_of
 from dashboard.once import new_once, read_once
 from dashboard.pages import Form, FormPage, Page, validated
 from dashboard.seen import at_fields, read_seen, seen_field
@@ -93,7 +94,8 @@ class NewKeyPage(FormPage):
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         key_id = read_once(request)
-        fields = validated(ApiKeyCreateSerializer, new_key_body(request.POST), principal=request.auth)
+        body = new_key_body(request.POST, moments_of(request.auth))
+        fields = validated(ApiKeyCreateSerializer, body, principal=request.auth)
         key, raw = lifecycle.create_key(request, key_id, **fields)
         return show_key(request, key, raw, title="Copy your new API key", done="Your API key is ready.")
 
@@ -106,7 +108,7 @@ class KeyPage(Page):
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
         key = get_key(request.auth, kwargs["key_id"], WORKSPACE_KEYS_READ)
-        usage, now = get_usage(key, USAGE_DAYS), timezone.now()
+        usage, now, reads = get_usage(key, USAGE_DAYS), timezone.now(), moments_of(request.auth)
         plan_limit = settings.PLAN_LIMITS[request.auth.plan]
         return {
             "title": key.name,
@@ -116,7 +118,7 @@ class KeyPage(Page):
             "is_own": key.created_by_id == request.auth.user_id,
             "rotation": _since_rotation(key) if key.rotated_at else None,
             "predecessor": _predecessor(request.auth, key),
-            "charts": [by_hour(usage, now), by_day(usage, now, USAGE_DAYS)],
+            "charts": [by_hour(usage, now, reads), by_day(usage, now, reads, USAGE_DAYS)],
             "permissions": _permissions(key, usage),
             "usage": usage,
             "removable": usage.scopes_unused,

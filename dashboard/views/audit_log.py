@@ -15,6 +15,7 @@ from accounts.scopes import AUDIT_READ, WORKSPACE_OWN
 from accounts.serializers.audit import ExportQuerySerializer, FiltersSerializer
 from accounts.throttles import AUDIT_VERIFICATIONS
 from dashboard.chain_walk import Walk
+from dashboard.moments import moments_of
 from dashboard.pages import Form, FormPage, Page, form_of
 
 PLACE = "/settings/audit-log"
@@ -37,9 +38,19 @@ def asked(data: Any) -> dict[str, str]:
     return {name: data[name] for name in FILTERS if data.get(name)}
 
 
-def read_filters(values: dict[str, str]) -> audit_log.Filters:
+def as_query(request: HttpRequest, values: dict[str, str]) -> dict[str, str]:
+    """Return filters as the API takes them: the days that the form names are days where the person is."""
+    reads, bounds = moments_of(request.auth), dict(values)
+    if "date_from" in values:
+        bounds["date_from"] = reads.beginning(values["date_from"])
+    if "date_to" in values:
+        bounds["date_to"] = reads.end(values["date_to"])
+    return bounds
+
+
+def read_filters(request: HttpRequest, values: dict[str, str]) -> audit_log.Filters:
     """Return the filters as the API reads them. Raises the 422 that names the fields."""
-    query = FiltersSerializer(data=values)
+    query = FiltersSerializer(data=as_query(request, values))
     query.is_valid(raise_exception=True)
     return query.filters()
 
@@ -54,7 +65,7 @@ class AuditLogPage(Page):
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         values = asked(request.GET)
         try:
-            filters = read_filters(values)
+            filters = read_filters(request, values)
         except ValidationError as refusal:
             return self.show(request, *form_of(values, refusal), filters=None)
         return self.show(request, Form(values), filters=filters)
@@ -109,7 +120,8 @@ class ExportPage(Page):
         return redirect(PLACE)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        query = ExportQuerySerializer(data={**asked(request.POST), "export_format": request.POST.get("export_format")})
+        filters = as_query(request, asked(request.POST))
+        query = ExportQuerySerializer(data={**filters, "export_format": request.POST.get("export_format")})
         query.is_valid(raise_exception=True)
         return audit_log.export_file(request, query.filters(), query.validated_data["export_format"])
 

@@ -23,6 +23,7 @@ from accounts.serializers.invitations import (
     InviteSerializer,
     StatusQuerySerializer,
 )
+from dashboard.moments import moments_of
 from dashboard.pages import FormPage, Page, validated
 from dashboard.wording import ROLES, sentence_of
 
@@ -127,16 +128,18 @@ class ExtendPage(AboutInvitation, FormPage):
     title = "Change when it ends"
 
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
-        latest = timezone.now() + MAX_LIFETIME_LEFT - timedelta(days=1)
-        return {**super().context(request, **kwargs), "latest": f"{latest:%Y-%m-%d}"}
+        reads = moments_of(request.auth)
+        latest = reads.here(timezone.now() + MAX_LIFETIME_LEFT - timedelta(days=1))
+        help_text = f"In your time zone ({reads.zone_name}), at most {MAX_LIFETIME_LEFT.days} days from now."
+        return {**super().context(request, **kwargs), "latest": f"{latest:%Y-%m-%d}", "help_text": help_text}
 
     def submit(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        date = request.POST.get("expires_at", "")
+        date, reads = request.POST.get("expires_at", ""), moments_of(request.auth)
         if not date:
             raise ValidationError({"expires_at": ["Choose a day."]})
-        body = validated(ExtendSerializer, {"expires_at": f"{date}T23:59:59Z"})
+        body = validated(ExtendSerializer, {"expires_at": reads.last_second(date)})
         invitation: Invitation = invitations.extend(request, kwargs["invite_id"], body["expires_at"])
-        messages.success(request, f"The link to {invitation.email} works until {invitation.expires_at:%d %b %Y}.")
+        messages.success(request, f"The link to {invitation.email} works until {reads.exact(invitation.expires_at)}.")
         return redirect(f"{PLACE}/{kwargs['invite_id']}")
 
 

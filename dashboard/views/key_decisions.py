@@ -13,6 +13,7 @@ from apikeys.models import ApiKey
 from apikeys.serializers import ExpirationQuerySerializer, RotateQuerySerializer
 from dashboard import session
 from dashboard.key_forms import EXPIRIES, expiry_of
+from dashboard.moments import moments_of
 from dashboard.pages import FormPage, validated
 from dashboard.views.api_keys import PLACE, change, get_key, show_key
 
@@ -46,7 +47,8 @@ class RotatePage(DecisionPage):
     def decide(self, request: HttpRequest, key: ApiKey) -> HttpResponse:
         days = validated(RotateQuerySerializer, request.POST)["grace_period_days"]
         successor, raw = lifecycle.rotate(request, key, timedelta(days=days))
-        done = f"The old key works until {key.expires_at:%d %b %Y, %H:%M} UTC. Its page shows who still uses it."
+        ends_at = moments_of(request.auth).exact(key.expires_at)
+        done = f"The old key works until {ends_at}. Its page shows who still uses it."
         return show_key(request, successor, raw, title="Copy your new API key", done=done, old=key)
 
 
@@ -94,7 +96,7 @@ class ExpirationPage(DecisionPage):
         return {**super().context(request, **kwargs), "expiries": EXPIRIES}
 
     def decide(self, request: HttpRequest, key: ApiKey) -> HttpResponse:
-        body = {"expires_at": expiry_of(request.POST)}
+        body = {"expires_at": expiry_of(request.POST, moments_of(request.auth))}
         expires_at = validated(ExpirationQuerySerializer, body)["expires_at"]
         try:
             lifecycle.set_expiration(request, key, expires_at, may_widen=session.is_fresh(request))
