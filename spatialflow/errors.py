@@ -16,7 +16,7 @@ from django.core.exceptions import (
     RequestDataTooBig,
     SuspiciousOperation,
 )
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template import loader
 from rest_framework import exceptions, serializers, status
@@ -149,9 +149,7 @@ def _as_api_error(error: Exception, context: dict[str, Any]) -> exceptions.APIEx
     if _sqlstate(error) == FOREIGN_KEY_VIOLATION:
         logger.warning("a row was deleted during %s", view)
         return DeletedMeanwhile()
-    logger.error("unforeseen error in %s", view, exc_info=error if not isinstance(error, DatabaseError) else None)
-    if isinstance(error, DatabaseError):  # its text quotes the row it failed on, which may hold personal data
-        logger.error("%s in %s, SQLSTATE %s", type(error).__name__, view, _sqlstate(error))
+    logger.error("unforeseen error in %s", view, exc_info=error)
     return exceptions.APIException("The service failed to answer this request; it has been logged.", "internal_error")
 
 

@@ -3,14 +3,20 @@
 import json
 import logging
 import re
+import sys
+from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
+from types import TracebackType
 from typing import Any
 from uuid import UUID
 
 import orjson
 
+from spatialflow.quoted_rows import without_rows
+
+logger = logging.getLogger(__name__)
 request_id: ContextVar[str] = ContextVar("request_id", default="")  # of the request that this thread answers
 
 # API keys and JWTs, whatever is glued to them; and what stands behind the name of a secret, as `name=value`,
@@ -70,19 +76,37 @@ class CrashesByRoute(logging.Filter):
 
 
 class RedactSecrets(logging.Filter):
-    """A handler's filter that redacts the formatted message, its arguments, its fields and its traceback. Of fields
-    numbers and ids pass as they are; whatever else is no text becomes one.
+    """A handler's filter that redacts the formatted message, its arguments, its fields and its traceback; what an error
+    of the database quotes of rows goes, too. Of fields numbers and ids pass as they are; whatever else is no text
+    becomes one.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = on_one_line(redact(record.getMessage())), None
+        errors = list(_errors_in(record))
+        record.msg, record.args = on_one_line(redact(without_rows(record.getMessage(), errors))), None
         if fields := getattr(record, "fields", None):
             record.fields = {
-                name: value if type(value) in HARMLESS else _field(str(value)) for name, value in fields.items()
+                name: value if type(value) in HARMLESS else _field(without_rows(str(value), errors))
+                for name, value in fields.items()
             }
         if record.exc_info and not record.exc_text:
-            record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
+            record.exc_text = redact(without_rows(logging.Formatter().formatException(record.exc_info), errors))
         return True
+
+
+def _errors_in(record: logging.LogRecord) -> Iterator[BaseException]:
+    """Yield the exceptions that a line was given: to print, in its message, or as a field."""
+    arguments = record.args.values() if isinstance(record.args, dict) else record.args or ()
+    said = (record.msg, *arguments, *getattr(record, "fields", {}).values(), (record.exc_info or (None, None))[1])
+    yield from (one for one in said if isinstance(one, BaseException))
+
+
+def log_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Log what ended a process, in place of Python's own traceback, which quotes rows. A hook for `sys.excepthook`."""
+    if not issubclass(kind, Exception):  # such as Ctrl-C
+        sys.__excepthook__(kind, error, trace)
+        return
+    logger.critical("crashed", exc_info=(kind, error, trace))
 
 
 class JsonFormatter(logging.Formatter):
