@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from io import StringIO
 from pathlib import Path
 
@@ -152,6 +153,27 @@ def test_two_migrations_at_once_make_one(empty_url: str):
         twice = "SELECT app, name FROM django_migrations GROUP BY app, name HAVING count(*) > 1"
         assert server.execute(twice).fetchall() == []
         assert server.execute("SELECT count(*) FROM pg_index WHERE NOT indisvalid").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("is_ready", [True, False])  # the server may have ended what the killed command had begun
+@pytest.mark.django_db(transaction=True)
+def test_an_index_that_a_killed_migration_left_is_built_anew(database_url: str, is_ready: bool):
+    call_command("migrate", "accounts", "0012", verbosity=0)
+    with psycopg.connect(database_url) as long, psycopg.connect(database_url, autocommit=True) as killed:
+        if not is_ready:
+            long.execute("LOCK TABLE accounts_credentialusage IN ROW EXCLUSIVE MODE")  # as a request that writes has
+            killed.execute("SET statement_timeout = 300")
+        with nullcontext() if is_ready else pytest.raises(psycopg.errors.QueryCanceled):
+            killed.execute("CREATE INDEX CONCURRENTLY usage_by_age ON accounts_credentialusage (started_at)")
+        long.rollback()
+        asked = "SELECT indexrelid, indisvalid FROM pg_index WHERE indexrelid = 'usage_by_age'::regclass"
+        ((left, was_valid),) = killed.execute(asked).fetchall()
+
+        call_command("migrate", verbosity=0)
+
+        assert was_valid == is_ready
+        ((built, is_valid),) = killed.execute(asked).fetchall()
+        assert is_valid and built != left
 
 
 def test_a_migration_that_waits_for_a_table_lets_others_pass(url: str):

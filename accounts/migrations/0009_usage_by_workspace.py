@@ -3,6 +3,7 @@
 from django.db import migrations, models
 
 SQL = [
+    "DROP INDEX CONCURRENTLY IF EXISTS usage_by_workspace",  # left by a try that was killed
     """CREATE UNIQUE INDEX CONCURRENTLY usage_by_workspace
        ON accounts_credentialusage (credential_id, started_at, workspace_id)""",
     """ALTER TABLE accounts_credentialusage DROP CONSTRAINT accounts_credentialusage_pkey,
