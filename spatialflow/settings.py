@@ -264,7 +264,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = DASHBOARD_LIFETIME
 CSRF_COOKIE_NAME = "__Host-csrf"
-CSRF_FAILURE_VIEW = "spatialflow.errors.form_refused"
+CSRF_FAILURE_VIEW = "dashboard.outside.form_refused"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 X_FRAME_OPTIONS = "DENY"
 MAP_TILE_URL = env.tiles("MAP_TILE_URL")

@@ -20,7 +20,7 @@ urlpatterns = [
     path("", include("dashboard.urls")),
 ]
 
-handler400 = "spatialflow.errors.bad_request"
+handler400 = "dashboard.outside.bad_request"
 handler403 = "spatialflow.errors.permission_denied"
-handler404 = "spatialflow.errors.not_found"
-handler500 = "spatialflow.errors.server_error"
+handler404 = "dashboard.outside.not_found"
+handler500 = "dashboard.outside.server_error"

@@ -31,7 +31,7 @@ from dashboard.views.sso import PLACE, SsoPage
 from spatialflow.edited import EditedMeanwhile, left_as_seen
 from sso import saml_certificates, saml_config
 from sso.models import IdentityProvider
-from sso.saml.keys import get_key_pair
+from sso.saml.keys import get_certificate, next_certificate
 from sso.saml_meant import AnotherConnection, ServesAlready, refuse_others
 from sso.saml_metadata_import import import_metadata, read_again
 from sso.serializers.saml_config import (
@@ -203,7 +203,8 @@ class SettingsPage(ConnectionPage):
             "roles": ROLES,
             "mapped": [(f"map_{name}", label) for name, label in MAPPED],
             "switches": SWITCHES if self.is_staged else [*SWITCHES, OF_THE_WORKSPACE],
-            "own_certificate": get_key_pair(kwargs["provider"].workspace).certificate,
+            "own_certificate": get_certificate(kwargs["provider"].workspace),
+            "next_certificate": next_certificate(kwargs["provider"].workspace),
         }
 
     def now(self, provider: IdentityProvider) -> dict[str, Any]:
