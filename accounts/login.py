@@ -1,6 +1,7 @@
 """Signing in with email and password."""
 
 import logging
+from dataclasses import dataclass
 
 from django.contrib.auth.hashers import check_password, make_password
 from django.core.exceptions import ValidationError
@@ -10,7 +11,7 @@ from rest_framework.request import Request
 
 from accounts.audit import NOBODY, Action, Person, record
 from accounts.emails import canonical_email
-from accounts.joined_rows import find_joined
+from accounts.joined_rows import JoinedRow, find_joined
 from accounts.models import Membership, User, Workspace
 from accounts.passwords import is_hashable
 from accounts.principal import Client
@@ -24,21 +25,32 @@ from spatialflow.throttling import keep_charges
 
 logger = logging.getLogger(__name__)
 
-# Every login asks these two. Where single sign-on is demanded of the domain, the first looks for no account, so that
-# not even the time tells of one: the inner condition has no column, and decides whether the table is opened at all.
-FIND_USER = f"""
+# SQL over m and w, the memberships of somebody and their workspaces: in which a new sign-in begins.
+IS_OPEN = "w.suspended_at IS NULL"
+LAST_CHOSEN_ELSE_OLDEST = "w.id IS NOT DISTINCT FROM {last_chosen} DESC, m.created_at, m.id"
+
+# Every login asks this. Where single sign-on is demanded of the domain, it looks for no account, so that not even the
+# time tells of one: the inner condition has no column, and decides whether the table is opened at all.
+FIND_ACCOUNT = f"""
 WITH demanding AS MATERIALIZED (SELECT r.* {FROM_DEMANDING})
 SELECT {{columns}} FROM (VALUES (1)) AS one
 LEFT JOIN demanding r ON true
 LEFT JOIN LATERAL (
     SELECT * FROM accounts_user WHERE email = %(email)s AND NOT EXISTS (SELECT FROM demanding) OFFSET 0
 ) u ON true
+LEFT JOIN LATERAL (
+    SELECT m.id, m.workspace_id FROM accounts_membership m JOIN accounts_workspace w ON w.id = m.workspace_id
+    WHERE m.user_id = u.id AND {IS_OPEN} ORDER BY {LAST_CHOSEN_ELSE_OLDEST.format(last_chosen="u.last_workspace_id")}
+    LIMIT 1
+) entered ON true
+LEFT JOIN accounts_membership m ON m.id = entered.id
+LEFT JOIN accounts_workspace w ON w.id = entered.workspace_id
 """  # noqa: S608
-MEMBERSHIP_TO_ENTER = """
-SELECT {columns} FROM accounts_membership m JOIN accounts_workspace w ON w.id = m.workspace_id
-WHERE m.user_id = %(user_id)s AND w.suspended_at IS NULL
-ORDER BY w.id IS NOT DISTINCT FROM %(last_chosen)s::uuid DESC, m.created_at, m.id LIMIT 1
-"""
+MEMBERSHIP_TO_ENTER = f"""
+SELECT {{columns}} FROM accounts_membership m JOIN accounts_workspace w ON w.id = m.workspace_id
+WHERE m.user_id = %(user_id)s AND {IS_OPEN}
+ORDER BY {LAST_CHOSEN_ELSE_OLDEST.format(last_chosen="%(last_chosen)s::uuid")} LIMIT 1
+"""  # noqa: S608
 
 
 class InvalidCredentials(ApiError):
@@ -69,36 +81,51 @@ class InvalidOtp(ApiError):
     default_code = "invalid_otp"
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as it was found by its address."""
+
+    user: User
+    row: JoinedRow
+
+    def membership(self) -> Membership | None:
+        """Return the membership that a new sign-in starts in, as `membership_to_enter` would find it."""
+        return _membership(self.row, self.user)
+
+
 def log_in(request: Request, email: str, password: str, otp: str | None = None) -> TokenPair:
     """Return a token pair for the right password and, where the account has a second factor, its code.
 
     Raises what `prove_password` and `enter` raise.
     """
-    return enter(request, prove_password(request, email, password), otp)
+    account = prove_password(request, email, password)
+    return enter(request, account.user, otp, account.membership())
 
 
-def prove_password(request: Request, email: str, password: str) -> User:
+def prove_password(request: Request, email: str, password: str) -> Account:
     """Return whose email and password these are; sign nobody in.
 
     Raises `SsoRequired` for the domain alone, before anything is looked up or hashed; `InvalidCredentials`, at the same
     cost whatever is wrong.
     """
-    user = find_user(email)
-    if not _password_matches(user, password) or user is None or not user.is_active:
+    account = find_account(email)
+    user = account.user if account else None
+    if not _password_matches(user, password) or account is None or not account.user.is_active:
         _record_failure(user, Client.of(request), "Password refused.")
         raise InvalidCredentials()
-    return user
+    return account
 
 
-def enter(request: Request, user: User, otp: str | None = None) -> TokenPair:
+def enter(request: Request, user: User, otp: str | None = None, membership: Membership | None = None) -> TokenPair:
     """Return a token pair for a person who has proven their password, as loaded then, once their second factor holds.
+    It begins in `membership`, or else in `membership_to_enter`.
 
     Raises `OtpRequired`, `InvalidOtp`, `Throttled` for too many codes, `NoWorkspace`, and what `issue` raises.
     """
     if user.has_second_factor:
         check_second_factor(request, user, otp)
     client = Client.of(request)
-    return issue(membership_to_enter(user, client), "password", client)
+    return issue(membership or membership_to_enter(user, client), "password", client)
 
 
 def check_second_factor(request: Request, user: User, otp: str | None) -> None:
@@ -127,17 +154,20 @@ def _record_failure(user: User | None, client: Client, description: str) -> None
     )
 
 
-def find_user(typed_email: str) -> User | None:
+def find_account(typed_email: str) -> Account | None:
     """Return whose address this is. Raises `SsoRequired` for the domain alone. One query."""
     try:
         email = canonical_email(typed_email)
     except ValidationError:
         return None
-    parameters = {"email": email, "domain": domain_of(email)}
-    demanding, user = find_joined(FIND_USER, parameters, (("r", Workspace), ("u", User))) or (None, None)
-    if demanding is not None:
+    tables = (("r", Workspace), ("u", User), ("m", Membership), ("w", Workspace))
+    row = find_joined(FIND_ACCOUNT, {"email": email, "domain": domain_of(email)}, tables)
+    if row is None:
+        return None
+    if demanding := row.get("r"):
         raise SsoRequired(demanding.slug)
-    return user
+    user = row.get("u")
+    return user and Account(user, row)
 
 
 def _password_matches(user: User | None, password: str) -> bool:
@@ -162,12 +192,18 @@ def membership_to_enter(user: User, client: Client) -> Membership:
     Whoever belongs to none any more gets one of their own: nobody is locked out by leaving.
     """
     parameters = {"user_id": user.id, "last_chosen": user.last_workspace_id}
-    found = find_joined(MEMBERSHIP_TO_ENTER, parameters, (("m", Membership), ("w", Workspace)))
-    if found is None:
+    row = find_joined(MEMBERSHIP_TO_ENTER, parameters, (("m", Membership), ("w", Workspace)))
+    membership = _membership(row, user) if row else None
+    if membership is None:
         membership = _make_workspace(user, client)
-    else:
-        membership, membership.workspace = found
-    membership.user = user
+        membership.user = user
+    return membership
+
+
+def _membership(row: JoinedRow, user: User) -> Membership | None:
+    membership: Membership | None = row.get("m")
+    if membership is not None:
+        membership.user, membership.workspace = user, row.get("w")
     return membership
 
 

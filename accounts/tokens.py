@@ -322,12 +322,12 @@ def switch(principal: Principal, workspace_id: uuid.UUID, client: Client) -> Tok
 
 def _find(statement: str, parameters: dict[str, Any]) -> tuple[SignIn, Membership] | None:
     """Run a statement over s (sign-in), u (user), m (membership), w (workspace)."""
-    found = find_joined(statement, parameters, (("s", SignIn), ("u", User), ("m", Membership), ("w", Workspace)))
-    if found is None:
+    row = find_joined(statement, parameters, (("s", SignIn), ("u", User), ("m", Membership), ("w", Workspace)))
+    if row is None:
         return None
-    sign_in, user, membership, workspace = found
-    membership.user, membership.workspace = user, workspace
-    return sign_in, membership
+    membership = row.get("m")
+    membership.user, membership.workspace = row.get("u"), row.get("w")
+    return row.get("s"), membership
 
 
 def _punish_reuse(token: RefreshToken, client: Client) -> None:

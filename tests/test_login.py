@@ -150,6 +150,19 @@ def test_a_body_that_is_no_login_names_the_field(anyone, alice, body, field):
     assert field in response.json()["details"]
 
 
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"email": " \u00a0", "password": PASSWORD}, "email"),
+        ({"email": "a" * 1001, "password": PASSWORD}, "email"),
+        ({"email": "alice@acme.test", "password": ""}, "password"),
+        ({"email": "alice@acme.test", "password": PASSWORD, "otp": 123456}, "otp"),
+    ],
+)
+def test_what_is_unusual_about_an_address_or_a_password_is_looked_at(anyone, alice, body, field):
+    assert set(anyone.post(LOGIN, body, format="json").json()["details"]) == {field}
+
+
 def test_a_password_is_compared_as_typed(anyone, db):
     user = User.objects.create_user("dave@acme.test", "  spaces and ünïcode 密码 ")
     Membership.objects.create(user=user, workspace=make_workspace("acme"), role="member")

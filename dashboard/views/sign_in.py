@@ -107,11 +107,11 @@ class PasswordPage(EntrancePage):
             messages.warning(request, f"This form was for {shown}. Enter the password of the address shown now.")
             return redirect("/sign-in/password")
         read = read_login(request)
-        user = prove_password(request, read["email"], read["password"])
-        if user.has_second_factor:
-            entering.keep_proof(request, user)
+        account = prove_password(request, read["email"], read["password"])
+        if account.user.has_second_factor:
+            entering.keep_proof(request, account.user)
             return redirect("/sign-in/code")
-        return entering.arrive(request, enter(request, user))
+        return entering.arrive(request, enter(request, account.user, membership=account.membership()))
 
 
 class CodePage(EntrancePage):
