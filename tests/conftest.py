@@ -3,6 +3,7 @@
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ import pytest
 from django.conf import settings
 from django.db import connections
 from django.test import TransactionTestCase
+from django_ratelimit import core as windows
 from rest_framework.test import APIClient
 from whitenoise.middleware import WhiteNoiseMiddleware
 
@@ -50,9 +52,17 @@ class StandingClock:
         self.now += (zlib.crc32(identity.encode()) - int(self.now)) % 60 + 1
 
 
+@pytest.fixture(autouse=True)
+def one_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No limit begins anew in the middle of a test, as this process counts; at a running server one may."""
+    moment = time.time()
+    monkeypatch.setattr(windows, "time", SimpleNamespace(time=lambda: moment))
+
+
 @pytest.fixture
-def standing_clock(monkeypatch: pytest.MonkeyPatch) -> StandingClock:
+def standing_clock(one_window: None, monkeypatch: pytest.MonkeyPatch) -> StandingClock:
     clock = StandingClock()
+    monkeypatch.setattr(windows, "time", time)
     monkeypatch.setattr(time, "time", lambda: clock.now)
     monkeypatch.setattr(database_clock, "timestamp", lambda: clock.now)
     return clock

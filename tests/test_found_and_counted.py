@@ -90,7 +90,7 @@ def test_an_hour_begins_where_it_is_looked_for(alice: Actor) -> None:
         hour = CredentialUsage.objects.latest("last_used_at")
         used_at = hour.last_used_at.timestamp()
         assert hour.started_at.timestamp() == hour_start(hour.credential_id, int(used_at))
-        assert used_at + int(answer["RateLimit-Reset"]) == pytest.approx(hour.started_at.timestamp() + 3600, abs=1.5)
+        assert used_at + int(answer["RateLimit-Reset"]) == pytest.approx(hour.started_at.timestamp() + 3600, abs=5)
 
     assert CredentialUsage.objects.values("started_at").distinct().count() > 6
 

@@ -26,6 +26,7 @@ def enrol(actor: Actor) -> tuple[str, list[str]]:
     The code that confirmed it was of the half minute before, so that the current one is still to be spent.
     """
     secret = actor.client.post(TOTP, {"current_password": PASSWORD}, format="json").json()["secret"]
+    wait_for_an_early_moment(1)
     answer = actor.client.post(f"{TOTP}/confirm", {"otp": code(secret, -1)}, format="json")
     assert answer.status_code == 200, answer.content
     return secret, answer.json()["recovery_codes"]
