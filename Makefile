@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 OIDC := tests/support/oidc_provider
 PEERS := bench/peers
+DRAWN := tests/test_point_test_oracle.py tests/test_geofence_sizes.py tests/test_geofence_file_round_trips.py
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --no-input
 ARGS ?=
@@ -58,8 +59,8 @@ profile: $(VENV)/.run-requirements ## show where the CPU time of each kind of re
 faults: $(VENV)/.dev-requirements ## stop, freeze and kill Postgres, Valkey and the service under load, and say in a table what held: six minutes, longer on a busy machine
 	@exec $(PY) -m tests.faults
 
-fuzz: $(VENV)/.dev-requirements ## throw the API's own description at it for long, with all checks on: five minutes (ARGS='-k program' picks)
-	@exec $(PY) -m spatialflow.localdb -- $(PY) -m pytest -q -o python_files=fuzz.py tests/fuzz.py $(ARGS)
+fuzz: $(VENV)/.dev-requirements ## throw the API's own description at it for long, with all checks on, and draw new fences: six minutes (ARGS='-k program' picks)
+	@exec $(PY) -m spatialflow.localdb -- $(PY) -m pytest -q --hypothesis-profile=default tests/fuzz.py $(DRAWN) $(ARGS)
 
 vendor: ## copy the third-party files that the dashboard serves, with their licences, from their npm packages
 	@command -v npm >/dev/null || { echo "npm is needed: install the Debian package npm." >&2; exit 1; }

@@ -12,6 +12,7 @@ from tests.support.fuzzing import (
     EXCEPTIONS,
     FAREWELLS,
     FOR_KEYS_ALONE,
+    THE_SAME_FEW,
     key,
     operations,
     try_alone,
@@ -23,7 +24,6 @@ from tests.support.urls import api_patterns
 pytest_plugins = ["tests.support.fuzzing_fixtures"]
 
 UNDESCRIBED = {"/api/v1/openapi.json", "/api/v1/docs"}
-EXAMPLES = 5  # `make fuzz` tries many more
 
 
 def test_every_address_of_the_api_is_described():
@@ -63,19 +63,19 @@ def test_the_page_works_under_its_policy_and_without_the_internet(anyone, db):
 
 @pytest.mark.django_db(transaction=True)
 def test_as_a_person_nothing_crashes_and_every_answer_is_described(fuzzed_service, alice, mallory, tmp_path):
-    try_as_a_person(fuzzed_service, tmp_path, alice, mallory, examples=EXAMPLES)
+    try_as_a_person(fuzzed_service, tmp_path, alice, mallory, effort=THE_SAME_FEW)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_as_a_program_nothing_crashes_and_every_answer_is_described(fuzzed_service, alice, mallory, tmp_path):
-    try_as_a_program(fuzzed_service, tmp_path, alice, mallory, examples=EXAMPLES)
+    try_as_a_program(fuzzed_service, tmp_path, alice, mallory, effort=THE_SAME_FEW)
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("asks", sorted(FOR_KEYS_ALONE))
 def test_a_key_that_asks_who_somebody_is_gets_what_is_described(fuzzed_service, alice, mallory, tmp_path, asks):
     callers = key(alice, ["tokens:introspect"]), key(mallory, ["tokens:introspect"])
-    try_alone(fuzzed_service, tmp_path, callers, asks, examples=EXAMPLES)
+    try_alone(fuzzed_service, tmp_path, callers, asks, effort=THE_SAME_FEW)
 
 
 def test_what_a_check_must_not_ask_is_of_operations_that_are_there():

@@ -23,6 +23,9 @@ FAREWELLS = {"logout", "saml_logout", "revoke_all_sessions", "delete_account"}
 MOVES = {"select_workspace", "mobile_select_workspace"}
 FOR_KEYS_ALONE = {"get_current_api_key", "introspect_token"}
 SECONDS = 10  # the longest that any answer may take
+# How much each phase tries, as schemathesis is told.
+THE_SAME_FEW = ("--max-examples", "5", "--generation-deterministic")
+MANY_NEW = ("--max-examples", "100", "--generation-database", "none")
 # Where a check asks for something wrong: what it must not ask, why, and of which operations.
 EXCEPTIONS: list[tuple[str, str, set[str]]] = [
     (
@@ -126,10 +129,10 @@ def fuzz(
     folder: Path,
     callers: tuple[Headers, Headers],
     *options: str,
-    examples: int,
+    effort: tuple[str, ...],
     pinned: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Try the operations that `options` choose, as the first of the `callers`. Each phase tries so many `examples`."""
+    """Try the operations that `options` choose, as the first of the `callers`."""
     entries = [
         {"name": name, "fixedHeaders": [{"name": header, "value": value} for header, value in headers.items()]}
         for name, headers in zip(("caller", "stranger"), callers, strict=True)
@@ -138,8 +141,8 @@ def fuzz(
     told = folder / "schemathesis.toml"
     told.write_text(configuration(folder, pinned or {}))
     command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(told)]
-    command += ["run", f"{server}/api/v1/openapi.json", "--url", server, "--max-examples", str(examples)]
-    command += ["--phases", "examples,coverage,fuzzing,stateful", "--generation-database", "none", "--no-color"]
+    command += ["run", f"{server}/api/v1/openapi.json", "--url", server, *effort]
+    command += ["--phases", "examples,coverage,fuzzing,stateful", "--no-color"]
     command += ["--continue-on-failure", "--warnings", "off", *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=3600, check=False, cwd=folder)
 
@@ -157,7 +160,7 @@ def key(actor: Actor, scopes: list[str] | None = None) -> Headers:
     return {"X-API-KEY": actor.make_key(scopes)[1]}
 
 
-def try_as_a_person(server: str, folder: Path, alice: Actor, mallory: Actor, *, examples: int) -> None:
+def try_as_a_person(server: str, folder: Path, alice: Actor, mallory: Actor, *, effort: tuple[str, ...]) -> None:
     Workspace.objects.update(plan="enterprise")
     left_out = FAREWELLS | FOR_KEYS_ALONE
     options = [option for name in sorted(left_out) for option in ("--exclude-operation-id", name)]
@@ -165,7 +168,7 @@ def try_as_a_person(server: str, folder: Path, alice: Actor, mallory: Actor, *, 
     callers = bearer(alice), bearer(mallory)
     # What these two end is not what the caller lives on.
     pinned = {"path.session_id": str(AccessToken.read(alice.sign_in_again().access_token).sid), "query.slug": "other"}
-    run = fuzz(server, folder, callers, "--exclude-tag", "geofences", *options, examples=examples, pinned=pinned)
+    run = fuzz(server, folder, callers, "--exclude-tag", "geofences", *options, effort=effort, pinned=pinned)
 
     def chosen(operation: dict[str, Any]) -> bool:
         return "geofences" not in operation["tags"] and operation["operationId"] not in left_out
@@ -174,22 +177,24 @@ def try_as_a_person(server: str, folder: Path, alice: Actor, mallory: Actor, *, 
     assert alice.client.get("/api/v1/account/me").status_code == 200  # all of it was tried signed in
 
 
-def try_as_a_program(server: str, folder: Path, alice: Actor, mallory: Actor, *, examples: int) -> None:
+def try_as_a_program(server: str, folder: Path, alice: Actor, mallory: Actor, *, effort: tuple[str, ...]) -> None:
     Workspace.objects.update(plan="enterprise")
     fence = store_fence(alice, group_name="Depots")
     chosen = ("--include-tag", "geofences")
     pinned = {"path.geofence_id": fence["id"], "path.group_id": fence["group_id"]}
 
-    run = fuzz(server, folder, (key(alice), key(mallory)), *chosen, examples=examples, pinned=pinned)
+    run = fuzz(server, folder, (key(alice), key(mallory)), *chosen, effort=effort, pinned=pinned)
 
     assert_all_tried(run, lambda operation: "geofences" in operation["tags"])
     assert Geofence.objects.exclude(id=fence["id"]).filter(name="Yard").exists()  # the description's own example works
 
 
-def try_alone(server: str, folder: Path, callers: tuple[Headers, Headers], name: str, *, examples: int) -> None:
+def try_alone(
+    server: str, folder: Path, callers: tuple[Headers, Headers], name: str, *, effort: tuple[str, ...]
+) -> None:
     """Try one operation."""
     Workspace.objects.update(plan="enterprise")
 
-    run = fuzz(server, folder, callers, "--include-operation-id", name, examples=examples)
+    run = fuzz(server, folder, callers, "--include-operation-id", name, effort=effort)
 
     assert_all_tried(run, lambda operation: operation["operationId"] == name)
