@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 from geofences.files.stream import Feature
 from geofences.files.xml import Unreadable, read_number
@@ -64,7 +65,10 @@ class FeatureSerializer(GeofenceSerializer):
     archived = TrueOrFalseField(default=False)
 
 
-MEMBERS = FeatureSerializer().fields.keys() - {"geometry", "name"}
+# One of each for all features: making them takes longer than using them.
+FIELDS = dict(FeatureSerializer().fields)
+MEMBERS = FIELDS.keys() - {"geometry", "name"}
+UNLESS_SAID = {name: field.default for name, field in FIELDS.items() if field.default is not empty}
 
 
 @dataclass(frozen=True)
@@ -74,17 +78,13 @@ class FeatureReader:
     workspace_id: uuid.UUID
     name_property: str = "name"
     radius_meters: float | None = None
-    serializer: serializers.Serializer = FeatureSerializer()  # one for all: making one takes longer than using it
 
     def columns(self, feature: Feature) -> dict[str, Any]:
         """Return the columns of the fence that a feature describes. One that says it was made from an address, but is
         not the circle that follows from its buffer and point, counts as drawn. Raises FeatureRefused."""
         if feature.problem:
             raise FeatureRefused(feature.problem)
-        try:
-            fields = self.serializer.run_validation(self._members(feature))
-        except serializers.ValidationError as error:
-            raise FeatureRefused(validation_response(error.detail).data["detail"]) from None
+        fields = _validated(self._members(feature))
         point = fields.pop("point", None)
         if not is_circle_around(fields["geometry"].given, fields.get("buffer_meters"), point):
             fields["source"] = "draw"
@@ -93,7 +93,7 @@ class FeatureReader:
         return columns | {"archived": fields["archived"]}
 
     def _members(self, feature: Feature) -> dict[str, Any]:
-        """Return what the serializer reads. Raises FeatureRefused."""
+        """Return the members that a feature has, name and geometry among them. Raises FeatureRefused."""
         properties, texts = dict(feature.properties), dict(feature.texts)
         name = _take(self.name_property, properties, texts)
         if isinstance(name, int | float) and not isinstance(name, bool):
@@ -123,6 +123,23 @@ class FeatureReader:
             bounds = {"bbox": geometry["bbox"]} if "bbox" in geometry else {}
             geometry = {"type": "Circle", "center": geometry.get("coordinates"), "radius_meters": radius, **bounds}
         return {**others, **geometry} if isinstance(others, dict) else geometry
+
+
+def _validated(members: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that are given, and what the others are then. Raises FeatureRefused.
+
+    Only what is given is looked at: a serializer would ask each of a dozen fields, of which a feature has two or three.
+    """
+    fields, errors = dict(UNLESS_SAID), {}
+    for name, field in FIELDS.items():
+        if name in members:
+            try:
+                fields[name] = field.run_validation(members[name])
+            except serializers.ValidationError as error:
+                errors[name] = error.detail
+    if errors:
+        raise FeatureRefused(validation_response(errors).data["detail"])
+    return fields
 
 
 def _take(name: str, properties: dict[str, Any], texts: dict[str, str]) -> Any:

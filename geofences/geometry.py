@@ -20,7 +20,7 @@ import shapely
 from geographiclib.geodesic import Geodesic
 from shapely import MultiPolygon, Polygon, affinity
 
-from geofences.stored_json import find_reason_not_to_store, quoted
+from geofences.stored_json import find_reason_not_to_store, is_plainly_within, quoted
 
 MAX_POSITIONS = 1_000
 MAX_RINGS = 64
@@ -131,7 +131,7 @@ def read_geometry(value: object) -> FenceGeometry:
         kind = geometry.geometry_type
         raise GeometryError(f"a {kind} has no member {quoted(unknown[0])}; put what describes the fence into metadata.")
     _check_bounds(value.get("bbox"))
-    if reason := find_reason_not_to_store(value, MAX_STORED_BYTES):
+    if not is_plainly_within(value, MAX_STORED_BYTES) and (reason := find_reason_not_to_store(value, MAX_STORED_BYTES)):
         raise GeometryError(f"the geometry {reason}.")
     return geometry
 
@@ -152,8 +152,7 @@ def _check_bounds(bbox: object) -> None:
 def _read_by_type(value: dict[str, Any]) -> FenceGeometry:
     match value.get("type"):
         case "Polygon":
-            shape = _checked(MultiPolygon([_read_polygon(value.get("coordinates"), "", Count())]), [""]).geoms[0]
-            return FenceGeometry(value, "Polygon", None, shape)
+            return FenceGeometry(value, "Polygon", None, _read_valid_polygon(value.get("coordinates")))
         case "MultiPolygon":
             return FenceGeometry(value, "MultiPolygon", None, _read_multi_polygon(value.get("coordinates")))
         case "Circle":
@@ -164,13 +163,21 @@ def _read_by_type(value: dict[str, Any]) -> FenceGeometry:
             raise GeometryError("type must be Polygon, MultiPolygon or Circle.")
 
 
+def _read_valid_polygon(coordinates: object) -> Polygon:
+    polygon = _read_polygon(coordinates, "", Count())
+    _check_validity(polygon, [""])
+    return polygon
+
+
 def _read_multi_polygon(coordinates: object) -> MultiPolygon:
     if not isinstance(coordinates, list) or not coordinates:
         raise GeometryError("coordinates must be a list of polygons, with at least one.")
     count = Count()
     names = [f"polygon {number}, " for number in range(len(coordinates))]
     polygons = [_read_polygon(rings, name, count) for rings, name in zip(coordinates, names, strict=True)]
-    return _checked(MultiPolygon(polygons), names)
+    shape = MultiPolygon(polygons)
+    _check_validity(shape, names)
+    return shape
 
 
 def _read_polygon(coordinates: object, name: str, count: Count) -> Polygon:
@@ -224,14 +231,13 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _checked(shape: MultiPolygon, names: list[str]) -> MultiPolygon:
-    """Return the shape when shapely calls it valid. Raises GeometryError that names the place."""
+def _check_validity(shape: Polygon | MultiPolygon, names: list[str]) -> None:
+    """Raise GeometryError that names the place where shapely calls the shape invalid."""
     if not shape.is_valid:
         raise GeometryError(_describe_invalidity(shape, names))
-    return shape
 
 
-def _describe_invalidity(shape: MultiPolygon, names: list[str]) -> str:
+def _describe_invalidity(shape: Polygon | MultiPolygon, names: list[str]) -> str:
     """Return the sentence for an invalid shape, with the ring and the position at or just before the point that GEOS
     reports."""
     found = re.fullmatch(r"(.+?)\[(\S+) (\S+)\]", shapely.is_valid_reason(shape))
@@ -240,7 +246,7 @@ def _describe_invalidity(shape: MultiPolygon, names: list[str]) -> str:
     point = shapely.Point(float(found[2]), float(found[3]))
     rings = [
         (f"{name}ring {number}", ring)
-        for polygon, name in zip(shape.geoms, names, strict=True)
+        for polygon, name in zip(shapely.get_parts(shape), names, strict=True)
         for number, ring in enumerate([polygon.exterior, *polygon.interiors])
     ]
     if found[1] in ("Hole lies outside shell", "Holes are nested"):
@@ -294,9 +300,10 @@ def _distance_to_pole(longitude: float, latitude: float) -> float:
 
 def narrowest_box(shape: Polygon | MultiPolygon) -> BoundingBox:
     """Return the box that leaves out the widest stretch of longitude without any part of the shape."""
+    if isinstance(shape, Polygon):
+        return BoundingBox(*shape.bounds)
     _, south, _, north = shape.bounds
-    parts = shape.geoms if isinstance(shape, MultiPolygon) else [shape]
-    spans = sorted((part.bounds[0], part.bounds[2]) for part in parts)
+    spans = sorted((part.bounds[0], part.bounds[2]) for part in shape.geoms)
     west, east = spans[0][0], spans[0][1]
     widest, after_gap, before_gap = 0.0, 0.0, 0.0
     for start, end in spans[1:]:

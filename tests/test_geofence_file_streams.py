@@ -2,13 +2,16 @@
 
 import io
 import json
+import tracemalloc
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from geofences.files import geojson
-from geofences.files.stream import CHUNK, BoundedStream
+from geofences.files.formats import FORMATS
+from geofences.files.stream import CHUNK, MAX_FEATURE_BYTES, TOO_LARGE, BoundedStream
 
 texts = st.text(st.sampled_from('ab"\\\\{}[]:, \u20ac\n'), max_size=8)
 values = st.recursive(
@@ -40,3 +43,40 @@ def test_each_feature_is_found_wherever_a_chunk_of_the_file_ends(
 
     assert [feature.problem for feature in found] == [None] * len(listed)
     assert [feature.properties for feature in found] == [feature["properties"] for feature in listed]
+
+
+MEBIBYTES = 12
+HUGE = {
+    "geojson": (
+        b'{"type":"FeatureCollection","features":[{"type":"Feature","properties":{"note":"',
+        b'x\\"',
+        b'"}},{"type":"Feature"}]}',
+    ),
+    "geojson in lists": (b'{"type":"FeatureCollection","features":[{"a":[', b"[[1]],", b'[2]]},{"type":"Feature"}]}'),
+    "kml": (b"<kml><Placemark><name>", b"<b>" + b"x" * 2_000 + b"</b>", b"</name></Placemark><Placemark/></kml>"),
+    "gpx": (b"<gpx><trk><name>", b"<b>" + b"x" * 2_000 + b"</b>", b"</name></trk><trk/></gpx>"),
+}
+
+
+class Repeating:
+    """A file that holds a piece again and again in its middle, made while it is read."""
+
+    def __init__(self, head: bytes, middle: bytes, tail: bytes) -> None:
+        piece = middle * (CHUNK // len(middle))
+        self.rest = iter([head, *[piece] * (MEBIBYTES * 1024 * 1024 // len(piece)), tail])
+
+    def read(self, size: int, /) -> bytes:
+        return next(self.rest, b"")
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_a_feature_that_is_too_large_is_passed_over_and_not_kept(name: str) -> None:
+    tracemalloc.start()
+    try:
+        found = list(FORMATS[name.partition(" ")[0]].read(BoundedStream(Repeating(*HUGE[name]))))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert [feature.problem == TOO_LARGE for feature in found] == [True, False]
+    assert most < 5 * MAX_FEATURE_BYTES

@@ -125,6 +125,7 @@ INFINITE = (
     "the feature is not valid JSON in UTF-8: number is infinity when parsed as double, 6 characters from its beginning."
 )
 HALF = "the feature is not valid JSON in UTF-8: no low surrogate in string, 7 characters from its beginning."
+TOO_LARGE = "the feature is larger than 1 MiB; simplify it."
 TWO = collection(feature(), feature())
 BOWTIE = {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]}
 
@@ -155,6 +156,8 @@ BOWTIE = {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0
         (RawJson("[" * 64 + "]" * 64), 'a feature is an object with the type "Feature".'),
         (RawJson("[" * 65 + "]" * 65), "the feature is nested deeper than 64 levels."),
         (RawJson("[" * 3000 + "]" * 3000), "the feature is nested deeper than 64 levels."),
+        (feature(note="x" * 1_100_000), TOO_LARGE),
+        (feature(geometry={"type": "Polygon", "coordinates": [[[8.5, 47.3]] * 100_000]}), TOO_LARGE),
         (RawJson('{"a": NaN}'), None),
         (RawJson('{"a": 1e999}'), INFINITE),
         (RawJson('{"a": 1' + "0" * 5_000 + "}"), INFINITE),
@@ -235,7 +238,7 @@ def test_the_refusal_of_a_whole_file_says_what_is_first_wrong(alice: Actor) -> N
         (b'<!DOCTYPE kml [<!ENTITY a "Yard">]>' + kml("<name>&a;</name>"), KML, 400, "malformed_file", "DOCTYPE"),
         (b'<!DOCTYPE kml SYSTEM "file:///etc/passwd"><kml/>', KML, 400, "malformed_file", "DOCTYPE"),
         (kml("<name>&a;</name>"), KML, 400, "malformed_file", "not valid XML"),
-        (kml("<a/>" * 50_001), KML, 422, "feature_too_large", "0 has more than 50,000 elements"),
+        (kml("<a/>" * 50_001), KML, 422, "import_refused", "more than 50,000 elements"),
         (kml("<name>Yard</name>"), KML, 422, "import_refused", "no geometry"),
         (kml("<name>Yard</name><LineString/>"), KML, 422, "import_refused", "a LineString"),
         (kml("<name>Y</name>" + NO_NUMBER), KML, 422, "import_refused", '"nan" is not a number'),

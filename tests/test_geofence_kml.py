@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.cast import Actor
 from tests.support.fence_files import KML, counts, kml, only_fence, send
-from tests.support.fences import MULTI_POLYGON, URL
+from tests.support.fences import MULTI_POLYGON, URL, names
 
 OUTER = "<outerBoundaryIs><LinearRing><coordinates>0,0 9,0 9,9 0,0</coordinates></LinearRing></outerBoundaryIs>"
 INNER = "<innerBoundaryIs><LinearRing><coordinates>5,2 7,2 7,4 5,2</coordinates></LinearRing></innerBoundaryIs>"
@@ -129,3 +129,20 @@ def test_a_radius_in_extended_data_that_is_none_is_refused(alice: Actor, radius:
 
     assert refused.status_code == 422
     assert words in refused.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("inner", "message"),
+    [
+        ("<a/>" * 50_000, "the feature has more than 50,000 elements; simplify it."),
+        (f"<a>{'x' * 1_300_000}</a>", "the feature is larger than 1 MiB; simplify it."),
+    ],
+)
+def test_a_placemark_that_is_too_large_is_an_error_of_its_own(alice: Actor, inner: str, message: str) -> None:
+    body = kml(f"<name>one</name>{SPOT}", f"<name>two</name>{inner}", f"<name>three</name>{SPOT}")
+
+    answer = send(alice.client, body, KML, radius_meters=9, on_error="skip")
+
+    assert (answer.status_code, counts(answer)) == (201, (3, 2, 0, 1)), answer.content
+    assert answer.json()["errors"] == [{"index": 1, "name": None, "message": message}]
+    assert names(alice.client.get(URL)) == ["three", "one"]

@@ -8,7 +8,7 @@ from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from geofences.stored_json import find_reason_not_to_store
+from geofences.stored_json import find_reason_not_to_store, is_plainly_within
 
 texts = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"])
@@ -35,3 +35,4 @@ def test_a_size_is_that_of_the_answer(value: Any) -> None:
 
     assert find_reason_not_to_store(value, size) is None
     assert find_reason_not_to_store(value, size - 1) is not None
+    assert not is_plainly_within(value, size - 1)

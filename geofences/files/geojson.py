@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from rest_framework.exceptions import ParseError
 
-from geofences.files.stream import CHUNK, BoundedStream, Feature, MalformedFile
+from geofences.files.stream import CHUNK, MAX_FEATURE_BYTES, TOO_LARGE, BoundedStream, Feature, MalformedFile
 from geofences.stored_json import quoted
 from spatialflow.strict_json import read_strictly
 
@@ -21,36 +21,52 @@ TAIL = b"\n]}\n"
 ROOT, FEATURES = 1, 2  # how deep the outermost object lies, and the list in it
 MAX_DEPTH = 64  # of what lies outside of the features, and of each of them
 TOO_DEEP = f"the feature is nested deeper than {MAX_DEPTH} levels."
-# A whole text, or one of the signs that give JSON its structure; a lone quotation mark begins a text that goes on.
-TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[]\[{}:,"]', re.DOTALL)
+TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+# Lists of numbers in lists, four deep as a MultiPolygon's are: most of a file, and nothing in them has to be looked at.
+NUMBERS = rb"\[[^][{}\"]*+\]"
+for _ in range(3):
+    NUMBERS = rb"\[(?:[^][{}\"]*+" + NUMBERS + rb")*+[^][{}\"]*+\]"
+# Each finds what may be passed over, and behind it a sign. Between features that is any that gives JSON its structure,
+# or a whole text; a lone quotation mark begins a text that goes on.
+BETWEEN = re.compile(rb'([^][{}:,"]*+)(' + TEXT + rb'|[]\[{}:,"])', re.DOTALL)
+# Within a feature only brackets count. A stretch may end where the chunk does, without one.
+WITHIN = re.compile(rb'((?:[^][{}"]++|' + TEXT + rb"|" + NUMBERS + rb')*+)([]\[{}"]?)', re.DOTALL)
+# In a text that a lone quotation mark began within a feature.
+REST_OF_TEXT = re.compile(rb'((?:[^"\\]++|\\.)*+)("?)', re.DOTALL)
 CLOSING = {b"{": b"}", b"[": b"]"}
 
 
 def read(stream: BoundedStream) -> Iterator[Feature]:
     """Yield the features of a FeatureCollection. Raises MalformedFile."""
     splitter = _Splitter()
-    for between, token in _tokens(stream):
+    for passed, token in _tokens(stream, splitter):
         try:
-            item = splitter.take(between, token)
+            item = splitter.take(passed, token)
         except _NotJson as error:
             raise MalformedFile(f"The file is not valid JSON, near byte {stream.position}: {error}.") from None
         if item is not None:
             stream.feature_ends()
-            yield Feature(problem=TOO_DEEP) if splitter.is_item_too_deep else _feature(item)
+            yield Feature(problem=splitter.problem) if splitter.problem else _feature(item)
+        elif splitter.is_passing_over:
+            stream.feature_is_passed_over()
     _check_collection(bytes(splitter.outside), is_whole=not splitter.due)
 
 
-def _tokens(stream: BoundedStream) -> Iterator[tuple[bytes, bytes]]:
-    """Yield each token of the file with what stands before it; at last the rest, with an empty one."""
+def _tokens(stream: BoundedStream, splitter: "_Splitter") -> Iterator[tuple[bytes, bytes]]:
+    """Yield each sign that the splitter has to see with what stands before it; at last the rest, with an empty one."""
     pending, piece = b"", _read_chunk(stream).removeprefix(codecs.BOM_UTF8)
+    is_in_text = False
     while piece:
         pending += piece
         end = 0
-        for found in TOKEN.finditer(pending):
-            if found[0] == b'"':
+        while True:
+            pattern = REST_OF_TEXT if is_in_text else WITHIN if splitter.is_within_item else BETWEEN
+            found = pattern.match(pending, end)
+            if not found or found.end() == end or (found[2] == b'"' and pattern is BETWEEN):
                 break
-            yield pending[end : found.start()], found[0]
             end = found.end()
+            is_in_text = is_in_text != (found[2] == b'"')
+            yield found[1], found[2]
         pending = pending[end:]
         piece = _read_chunk(stream)
     yield pending, b""
@@ -69,28 +85,42 @@ class _NotJson(Exception):
 
 
 class _Splitter:
-    """Takes the tokens of a file and gives the items of the member `features` of its outermost object, as bytes.
+    """Takes the signs of a file and gives the items of the member `features` of its outermost object, as bytes.
 
-    `outside` is the file without these items, `due` the brackets that have to be closed. They are bounded: an item by
-    its stream, which refuses one that does not end, and the rest by MAX_DEPTH and, between items, by the stream too.
+    `outside` is the file without these items, `due` the brackets that have to be closed. Of an item that is too large
+    nothing is kept but its brackets; `problem` says what is wrong with the item that was given last. All of it is
+    bounded: by the stream, which refuses what does not end unless it is passed over, and by MAX_DEPTH outside of items.
     """
 
     def __init__(self) -> None:
         self.outside, self.item, self.due = bytearray(), bytearray(), bytearray()
         self.member = ""
+        self.problem: str | None = None
         self.item_depth = 0
-        self.is_item_too_deep = False
+        self.is_item_too_large = False
         self.expects_member = self.is_in_list = self.had_list = self.had_item = False
 
-    def take(self, between: bytes, token: bytes) -> bytes | None:
+    @property
+    def is_within_item(self) -> bool:
+        return self.is_in_list and len(self.due) > FEATURES
+
+    @property
+    def is_passing_over(self) -> bool:
+        """Return whether the item may be as long as it likes, as long as its brackets do not become too many."""
+        return self.is_item_too_large and len(self.due) < MAX_FEATURE_BYTES
+
+    def take(self, passed: bytes, token: bytes) -> bytes | None:
         """Return the item that this token ends, if it does. Raises _NotJson, MalformedFile."""
         if self.is_in_list and len(self.due) == FEATURES and token in (b",", b"]"):
-            return self._end_item(between, token)
+            return self._end_item(passed, token)
         part = self.item if self.is_in_list else self.outside
-        part += between
-        if token[:1] in (b"{", b"[", b'"') and len(self.due) == FEATURES and self.is_in_list and part.strip():
+        part += passed
+        if token[:1] in (b"{", b"[", b'"') and len(self.due) == FEATURES and self.is_in_list and self._has_item():
             raise _NotJson("a comma is missing between two features")
         part += token
+        if self.is_in_list and len(self.item) > MAX_FEATURE_BYTES:
+            self.is_item_too_large = True
+            self.item.clear()
         if token in CLOSING:
             self._open(token)
         elif token in (b"}", b"]") and (not self.due or self.due.pop() != token[0]):
@@ -99,18 +129,23 @@ class _Splitter:
             self._note_member(token)
         return None
 
-    def _end_item(self, between: bytes, token: bytes) -> bytes | None:
-        item = bytes(self.item + between).strip()
+    def _has_item(self) -> bool:
+        return self.is_item_too_large or bool(self.item.strip())
+
+    def _end_item(self, passed: bytes, token: bytes) -> bytes | None:
+        self.item += passed
+        has_item, item = self._has_item(), bytes(self.item).strip()
         self.item.clear()
-        self.is_item_too_deep, self.item_depth = self.item_depth > MAX_DEPTH, 0
+        self.problem = TOO_LARGE if self.is_item_too_large else TOO_DEEP if self.item_depth > MAX_DEPTH else None
+        self.is_item_too_large, self.item_depth = False, 0
         if token == b"]":
             self.is_in_list = False
             self.due.pop()
             self.outside += token
-        if not item and (token == b"," or self.had_item):
+        if not has_item and (token == b"," or self.had_item):
             raise _NotJson("a feature is missing beside a comma")
         self.had_item = True
-        return item or None
+        return item if has_item else None
 
     def _open(self, token: bytes) -> None:
         if not self.due and (token == b"[" or self.outside.strip() != b"{"):

@@ -16,7 +16,7 @@ from geofences.files.xml import (
     NAMESPACE,
     Unreadable,
     add_text,
-    read_elements,
+    read_features,
     read_fence_members,
     read_number,
     text_of,
@@ -35,15 +35,18 @@ MAX_GAP_METERS = 100
 
 def read(stream: BoundedStream) -> Iterator[Feature]:
     """Yield waypoints, routes and tracks. Raises MalformedFile."""
-    for element in read_elements(stream, "gpx", frozenset({"wpt", "rte", "trk"})):
-        properties: dict[str, Any] = {"name": text_of(element, "name")}
-        try:
-            ours = read_fence_members(element.findtext(f"extensions/{FENCE}"))
-            properties |= {"description": text_of(element, "desc"), **ours}
-            rings_of_parts = properties.pop("rings", None)
-            yield Feature(_read_geometry(element, rings_of_parts), properties)
-        except (Unreadable, GeometryError) as error:
-            yield Feature(None, properties, str(error))
+    return read_features(stream, "gpx", frozenset({"wpt", "rte", "trk"}), _read_one)
+
+
+def _read_one(element: Any) -> Feature:
+    properties: dict[str, Any] = {"name": text_of(element, "name")}
+    try:
+        ours = read_fence_members(element.findtext(f"extensions/{FENCE}"))
+        properties |= {"description": text_of(element, "desc"), **ours}
+        rings_of_parts = properties.pop("rings", None)
+        return Feature(_read_geometry(element, rings_of_parts), properties)
+    except (Unreadable, GeometryError) as error:
+        return Feature(None, properties, str(error))
 
 
 def _read_geometry(element: Any, rings_of_parts: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from geofences.files.stream import BoundedStream, Feature
 from geofences.files.xml import (
     Unreadable,
     add_text,
-    read_elements,
+    read_features,
     read_fence_members,
     read_number,
     text_of,
@@ -29,15 +29,18 @@ GEOMETRIES = ("Polygon", "MultiGeometry", "Point", "LineString", "LinearRing", "
 
 def read(stream: BoundedStream) -> Iterator[Feature]:
     """Yield the placemarks, in whatever folders they are. Raises MalformedFile."""
-    for placemark in read_elements(stream, "kml", frozenset({"Placemark"})):
-        texts = _read_texts(placemark)
-        properties: dict[str, Any] = {"name": text_of(placemark, "name")}
-        try:
-            ours = read_fence_members(texts.pop(OURS, None))
-            properties |= {"description": text_of(placemark, "description"), **ours}
-            yield Feature(_read_geometry(placemark), properties, texts=texts)
-        except Unreadable as error:
-            yield Feature(None, properties, str(error), texts)
+    return read_features(stream, "kml", frozenset({"Placemark"}), _read_placemark)
+
+
+def _read_placemark(placemark: Any) -> Feature:
+    texts = _read_texts(placemark)
+    properties: dict[str, Any] = {"name": text_of(placemark, "name")}
+    try:
+        ours = read_fence_members(texts.pop(OURS, None))
+        properties |= {"description": text_of(placemark, "description"), **ours}
+        return Feature(_read_geometry(placemark), properties, texts=texts)
+    except Unreadable as error:
+        return Feature(None, properties, str(error), texts)
 
 
 def _read_texts(placemark: Any) -> dict[str, str]:

@@ -8,6 +8,7 @@ from spatialflow.errors import ApiError, PayloadTooLarge
 CHUNK = 64 * 1024
 # The largest fence needs less than half of it. What lies between two features, styles for instance, counts too.
 MAX_FEATURE_BYTES = 1024 * 1024
+TOO_LARGE = f"the feature is larger than {MAX_FEATURE_BYTES // 1024 // 1024} MiB; simplify it."
 
 
 class MalformedFile(ApiError):
@@ -48,8 +49,8 @@ class Feature:
 
 
 class BoundedStream:
-    """A file of at most `max_bytes`, if that is given, in which no stretch without a complete feature is longer than
-    MAX_FEATURE_BYTES. Raises FileTooLarge, FeatureTooLarge."""
+    """A file of at most `max_bytes`, if that is given, in which no stretch of which something is kept and no feature
+    comes is longer than MAX_FEATURE_BYTES. Raises FileTooLarge, FeatureTooLarge."""
 
     def __init__(self, source: Readable, max_bytes: int | None = None) -> None:
         self.source, self.max_bytes = source, max_bytes
@@ -63,7 +64,10 @@ class BoundedStream:
         if self.max_bytes is not None and self.position > self.max_bytes:
             raise FileTooLarge(f"The file is too large; send at most {self.max_bytes // 1024 // 1024} MiB.")
         if self.position - self.last_feature_at > MAX_FEATURE_BYTES + 2 * CHUNK:
-            self.refuse_feature(f", or what stands before it, is larger than {MAX_FEATURE_BYTES // 1024 // 1024} MiB")
+            raise FeatureTooLarge(
+                f"The feature with index {self.features}, or what stands before it, is larger than "
+                f"{MAX_FEATURE_BYTES // 1024 // 1024} MiB. Simplify or remove it."
+            )
         return piece
 
     def feature_ends(self) -> None:
@@ -71,6 +75,6 @@ class BoundedStream:
         self.features += 1
         self.last_feature_at = self.position
 
-    def refuse_feature(self, why: str) -> None:
-        """Raise FeatureTooLarge for the feature that is being read. `why` says which limit it passes."""
-        raise FeatureTooLarge(f"The feature with index {self.features}{why}. Simplify or remove it.")
+    def feature_is_passed_over(self) -> None:
+        """Note that nothing is kept of the feature that is being read: it may be of any length."""
+        self.last_feature_at = self.position

@@ -4,7 +4,7 @@ A DOCTYPE is refused before anything in it is read, so there are no entities, an
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -12,11 +12,12 @@ import orjson
 from lxml import etree
 from rest_framework.exceptions import ParseError
 
-from geofences.files.stream import BoundedStream, MalformedFile
+from geofences.files.stream import MAX_FEATURE_BYTES, TOO_LARGE, BoundedStream, Feature, MalformedFile
 from geofences.stored_json import quoted
 from spatialflow.strict_json import read_strictly
 
 MAX_ELEMENTS = 50_000  # in one feature
+TOO_MANY = f"the feature has more than {MAX_ELEMENTS:,} elements; simplify it."
 NAMESPACE = "urn:spatialflow:geofence"
 FENCE = f"{{{NAMESPACE}}}fence"
 UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -28,9 +29,11 @@ class Unreadable(ValueError):
     """One feature cannot be read; the text is the reason."""
 
 
-def read_elements(stream: BoundedStream, root: str, wanted: frozenset[str]) -> Iterator[Any]:
-    """Yield each wanted element, by its local name, once it is complete; those inside of another one come with it.
-    Local names stand for all namespaces but ours. Raises MalformedFile.
+def read_features(
+    stream: BoundedStream, root: str, wanted: frozenset[str], read_one: Callable[[Any], Feature]
+) -> Iterator[Feature]:
+    """Yield what `read_one` makes of each wanted element, known by its local name, once it is complete; those inside of
+    another one come with it. Local names stand for all namespaces but ours. Raises MalformedFile.
     """
     collector = _Collector(stream, root, wanted)
     parser = etree.XMLParser(
@@ -39,23 +42,31 @@ def read_elements(stream: BoundedStream, root: str, wanted: frozenset[str]) -> I
     try:
         while piece := stream.read():
             parser.feed(piece)
-            yield from collector.take()
+            for element, problem in collector.take():
+                yield Feature(problem=problem) if problem else read_one(element)
         parser.close()
     except etree.XMLSyntaxError as error:
         raise MalformedFile(f"The file is not valid XML: {error.msg}.") from None
 
 
 class _Collector:
-    """A target for the parser, which calls it for what it reads: builds the wanted elements and forgets the rest."""
+    """A target for the parser, which calls it for what it reads: builds the wanted elements and forgets the rest. One
+    that is too large is forgotten, too, and `problem` says so until it ends."""
 
     def __init__(self, stream: BoundedStream, root: str, wanted: frozenset[str]) -> None:
         self.stream, self.root, self.wanted = stream, root, wanted
         self.builder: Any = None
-        self.depth = self.elements = 0
+        self.problem: str | None = None
+        self.depth = self.elements = self.began_at = 0
         self.is_begun = False
-        self.complete: list[Any] = []
+        self.complete: list[tuple[Any, str | None]] = []
 
-    def take(self) -> list[Any]:
+    def take(self) -> list[tuple[Any, str | None]]:
+        """Return the elements that are complete, each with its problem, after every chunk of the file."""
+        if self.builder is not None and self.stream.position - self.began_at > MAX_FEATURE_BYTES:
+            self.builder, self.problem = None, TOO_LARGE
+        if self.problem:
+            self.stream.feature_is_passed_over()
         complete, self.complete = self.complete, []
         return complete
 
@@ -67,23 +78,26 @@ class _Collector:
         if not self.is_begun and name != self.root:
             raise MalformedFile(f"The file's first element is {quoted(name)}; it must be {quoted(self.root)}.")
         self.is_begun = True
-        if self.builder is None and name in self.wanted:
-            self.builder, self.depth, self.elements = etree.TreeBuilder(), 0, 0
+        if not self.depth:
+            if name not in self.wanted:
+                return
+            self.builder, self.elements, self.began_at = etree.TreeBuilder(), 0, self.stream.position
+        self.depth += 1
+        self.elements += 1
+        if self.elements > MAX_ELEMENTS:
+            self.builder, self.problem = None, TOO_MANY
         if self.builder is not None:
-            self.depth += 1
-            self.elements += 1
-            if self.elements > MAX_ELEMENTS:
-                self.stream.refuse_feature(f" has more than {MAX_ELEMENTS:,} elements")
             self.builder.start(name, dict(attributes))
 
     def end(self, tag: str) -> None:
-        if self.builder is None:
+        if not self.depth:
             return
-        self.builder.end(_local_name(tag))
+        if self.builder is not None:
+            self.builder.end(_local_name(tag))
         self.depth -= 1
         if not self.depth:
-            self.complete.append(self.builder.close())
-            self.builder = None
+            self.complete.append((self.builder.close() if self.builder is not None else None, self.problem))
+            self.builder = self.problem = None
             self.stream.feature_ends()
 
     def data(self, text: str) -> None:
