@@ -25,6 +25,10 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         """The one door to a workspace's keys. A revoked key is gone for everyone but the audit trail."""
         return self.filter(workspace_id=workspace_id, revoked_at=None)
 
+    def named(self, search: str) -> "ApiKeyQuerySet":
+        """The keys whose name contains `search`, whatever its case, or which begin with it; all for an empty one."""
+        return self.filter(Q(name__icontains=search) | Q(prefix__startswith=search)) if search else self
+
     def with_usage(self) -> "ApiKeyQuerySet":
         """Annotate how often each key was used and refused for its limit, and when, from where and by what client last
         in either way.

@@ -9,6 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.scopes import DEFAULT_KEY_SCOPES, KEY_SCOPES, ROLE_SCOPES, with_implied
+from apikeys.keys import is_well_formed, shown_prefix
 from apikeys.lifecycle import MAX_GRACE_DAYS
 from apikeys.models import ApiKey
 from apikeys.usage import LONGEST_WINDOW_DAYS, KeyUsage
@@ -48,6 +49,15 @@ class ExpirationField(serializers.DateTimeField):
         if moment > timezone.now() + LONGEST_LIFE:
             raise serializers.ValidationError("Name a moment within ten years, or none for a key that never expires.")
         return moment
+
+
+class KeySearchSerializer(serializers.Serializer):
+    """Which keys to look for, by a part of their name or by how they begin; empty means all."""
+
+    search = serializers.CharField(max_length=100, allow_blank=True, default="")
+
+    def validate_search(self, search: str) -> str:
+        return shown_prefix(search) if is_well_formed(search) else search  # a whole key is shown nowhere again
 
 
 class ApiKeyCreateSerializer(serializers.Serializer):

@@ -16,7 +16,7 @@ from accounts.principal import Principal
 from accounts.scopes import API_KEYS_READ, API_KEYS_WRITE, WATCHED_KEY_SCOPES, WORKSPACE_KEYS_READ
 from apikeys import lifecycle
 from apikeys.models import ApiKey
-from apikeys.serializers import ApiKeyCreateSerializer, ApiKeyUpdateSerializer
+from apikeys.serializers import ApiKeyCreateSerializer, ApiKeyUpdateSerializer, KeySearchSerializer
 from apikeys.usage import KeyUsage, get_usage
 from dashboard import session
 from dashboard.charts import by_day, by_hour
@@ -31,6 +31,7 @@ from dashboard.key_forms import (
     update_body,
     values_of,
 )
+from dashboard.listing import listing
 from dashboard.moments import moments_of
 from dashboard.once import new_once, read_once
 from dashboard.pages import Form, FormPage, Page, validated
@@ -49,7 +50,9 @@ def get_key(principal: Principal, key_id: str, scope_for_all: str) -> ApiKey:
 
 
 class KeysPage(Page):
-    """List the person's own keys, or with ?of=workspace, for owners, everybody's."""
+    """List the person's own keys, or with ?of=workspace, for owners, everybody's: page by page, all or those searched
+    for.
+    """
 
     scopes = {"GET": API_KEYS_READ}
     template = "dashboard/api_keys/list.html"
@@ -59,7 +62,9 @@ class KeysPage(Page):
         may_see_all = WORKSPACE_KEYS_READ in request.auth.scopes
         shows_all = may_see_all and request.GET.get("of") == "workspace"
         keys = lifecycle.workspace_keys(request.auth) if shows_all else lifecycle.own_keys(request.auth)
-        return {"keys": list(keys), "may_see_all": may_see_all, "shows_all": shows_all}
+        search = validated(KeySearchSerializer, request.GET)["search"]
+        listed = listing(request, keys.named(search), search, PLACE, **({"of": "workspace"} if shows_all else {}))
+        return {**listed, "may_see_all": may_see_all, "shows_all": shows_all}
 
 
 class ShownKey(Page):

@@ -1,10 +1,8 @@
 """Settings / Members: who belongs to the workspace, in which role; removing somebody, and leaving it oneself."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
@@ -12,12 +10,12 @@ from accounts import members
 from accounts.scopes import ACCOUNT_WRITE, INVITATIONS_READ, MEMBERS_READ, MEMBERS_WRITE, ROLE_SCOPES
 from accounts.serializers.members import MemberQuerySerializer, RoleSerializer
 from dashboard import session
+from dashboard.listing import listing
 from dashboard.pages import Form, FormPage, Page, validated
 from dashboard.seen import read_seen, seen_field
 from dashboard.wording import ROLES
 
 PLACE = "/settings/members"
-PAGE_LENGTH = 50
 
 
 class MembersPage(Page):
@@ -32,7 +30,7 @@ class MembersPage(Page):
     def context(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
         principal, wanted = request.auth, validated(MemberQuerySerializer, request.GET)
         found = members.find_members(principal.workspace_id, wanted["search"])
-        page = Paginator(found, PAGE_LENGTH).get_page(request.GET.get("page"))
+        listed = listing(request, found, wanted["search"], PLACE)
         may_change = MEMBERS_WRITE in principal.scopes
         rows = [
             {
@@ -40,15 +38,12 @@ class MembersPage(Page):
                 "is_self": member.user_id == principal.user_id,
                 "may_change": may_change and members.roles_to_give(principal.role, member.role),
             }
-            for member in page
+            for member in listed["page"]
         ]
-        may_invite = INVITATIONS_READ in principal.scopes
         return {
+            **listed,
             "rows": rows,
-            "page": page,
-            "filter": Form(wanted),
-            "address": f"{PLACE}?{urlencode(wanted)}&page=",
-            "may_invite": may_invite,
+            "may_invite": INVITATIONS_READ in principal.scopes,
         }
 
 
