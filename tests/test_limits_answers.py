@@ -228,10 +228,10 @@ def test_a_blocked_attempt_hashes_no_password_and_asks_no_query(anyone, alice, d
     seconds = []
 
     for _ in range(5):
-        begun = time.perf_counter()
+        begun = time.process_time()
         with django_assert_num_queries(0):
             anyone.post(LOGIN, {"email": "alice@acme.test", "password": PASSWORD}, format="json")
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.process_time() - begun)
 
     assert min(seconds) < 0.015  # one hash alone takes longer
 

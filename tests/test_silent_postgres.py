@@ -25,12 +25,15 @@ READY = b"".join(
 )
 
 
+AT_ONCE = 0.5  # seconds: to ask takes its patience
+
+
 class Impatient(WatchedConnection):
     """The same in less time, with a memory of its own."""
 
-    patience = 0.2
+    patience = 0.6
     answers_within = 1
-    pause = 0.3
+    pause = 1
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +90,7 @@ def test_a_standby_that_refuses_does_not_let_the_silence_of_the_other_host_be_fo
 
     assert seconds_until(psycopg.OperationalError, standby) < 1 and not Impatient.is_known_silent()  # it speaks
     assert seconds_until(psycopg.OperationalError, both) >= 2  # somebody has to find out
-    assert seconds_until(ServerIsSilent, both) < 0.1
+    assert seconds_until(ServerIsSilent, both) < AT_ONCE
 
 
 def test_behind_a_pooler_a_silent_server_is_found_out_and_stays_so(pooler: int):
@@ -97,8 +100,8 @@ def test_behind_a_pooler_a_silent_server_is_found_out_and_stays_so(pooler: int):
         with pytest.raises(ServerIsSilent):
             before.execute("SELECT 1")
 
-        assert time.monotonic() - began < 3
-        assert seconds_until(ServerIsSilent, parameters) < 0.1
+        assert time.monotonic() - began < 5
+        assert seconds_until(ServerIsSilent, parameters) < AT_ONCE
         time.sleep(Impatient.pause)
-        assert 0.1 < seconds_until(ServerIsSilent, parameters) < 2  # that it takes a connection is no answer
-        assert seconds_until(ServerIsSilent, parameters) < 0.1
+        assert AT_ONCE < seconds_until(ServerIsSilent, parameters) < 4  # that it takes a connection is no answer
+        assert seconds_until(ServerIsSilent, parameters) < AT_ONCE
