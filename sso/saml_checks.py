@@ -15,6 +15,7 @@ from accounts.sso_requirement import domain_of
 from sso.domains import covers
 from sso.login import Identity
 from sso.models import IdentityProvider, SpentToken, digest
+from sso.saml.keys import note_use_of_former
 from sso.saml.response import judge
 from sso.saml.verdict import Assertion, Check, Verdict
 from sso.saml_serving import why_not_serving
@@ -56,6 +57,8 @@ def examine(
     if obstacle:
         return Findings(Verdict([Check("connection", False, "a connection in service", obstacle)]))
     verdict = judge(encoded, provider, request_id, login_after)
+    if verdict.is_for_former_key:
+        note_use_of_former(provider.workspace)
     checks, assertion = [Check("connection", True), *verdict.checks], verdict.assertion
     if assertion is None:
         return Findings(Verdict(checks))

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from playwright.sync_api import Page
 from social_django.models import UserSocialAuth
 
-from sso.models import LoginCode, SamlRequest
+from sso.models import LoginCode, SamlKeyPair, SamlRequest
 from tests.support.browser import browse
 from tests.support.cast import Actor
 from tests.support.oauth import CLIENT_STATE
@@ -68,6 +69,26 @@ def test_an_encrypted_assertion_signs_in_and_a_plain_one_no_more(
     assert (encrypted["status"], encrypted["fences"]) == (200, 200)
     assert (plain.keys(), owner.last_attempt()["failed_check"]) == ({"error", "reference", "state"}, "encryption")
     assert sign_ins_of_bob() == [("saml", "acme")]
+
+
+def test_the_service_changes_its_key_and_a_provider_that_reads_of_it_late_goes_on(
+    api: str, owner: Owner, provider: RealProvider, sign_in: Any
+):
+    """It checks our signatures and encrypts for us, and reads our metadata before the switch and long after it."""
+    owner.patch(signs_requests=True, requires_encryption=True)
+    call_command("replace_saml_key", "acme", "prepare")
+    read_ours(api, provider)
+    provider.answer(encrypts=True, wants_signed_requests=True)
+    call_command("replace_saml_key", "acme", "switch")
+
+    _, by_what_it_read_before = sign_in()
+
+    former = SamlKeyPair.objects.get(state="former")
+    assert by_what_it_read_before["status"] == 200 and former.used_as_former_at is not None, owner.last_attempt()
+    read_ours(api, provider)
+    former.delete()
+    _, by_what_it_reads_now = sign_in()
+    assert by_what_it_reads_now["status"] == 200 and SamlKeyPair.objects.get().state == "present"
 
 
 @only(pysaml2_idp)

@@ -91,15 +91,28 @@ class IdentityProvider(models.Model):
 
 
 class SamlKeyPair(models.Model):
-    """The key with which a workspace's service provider signs requests and decrypts assertions, and its certificate."""
+    """A key of a workspace's service provider, and its certificate. The present one signs; each of them decrypts, so
+    that one takes another's place while identity providers still know the former one (sso/saml/key_replacement.py).
+    """
 
-    workspace = models.OneToOneField(Workspace, models.CASCADE, related_name="+")
+    class State(models.TextChoices):
+        PRESENT = "present"
+        NEXT = "next"
+        FORMER = "former"
+
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="+", db_index=False)  # the constraint's does
+    # Also in the database: a version of before, beside which the migration ran, knows nothing of it.
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PRESENT, db_default=State.PRESENT)
     private_key = models.TextField()  # PEM, encrypted
     certificate = models.TextField()  # PEM
     created_at = models.DateTimeField(default=now, editable=False)
+    used_as_former_at = models.DateTimeField(null=True)  # a provider's answer was encrypted for it still
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["workspace", "state"], name="one_saml_key_a_state")]
 
     def __str__(self) -> str:
-        return f"SAML key of {self.workspace_id}"
+        return f"{self.state} SAML key of {self.workspace_id}"
 
 
 class SamlSession(models.Model):

@@ -1,5 +1,6 @@
-"""The key pair of a workspace's service provider: signs what we ask of its identity provider, and decrypts answers."""
+"""The keys of a workspace's service provider: one signs what we ask of its identity provider, each decrypts answers."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -8,15 +9,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from django.db import transaction
 from django.utils import timezone
 
-from accounts.audit import Action, record
 from accounts.models import Workspace
-from accounts.operations import OPERATOR
+from spatialflow import clock
 from spatialflow.encryption import decrypt, encrypt
 from sso.models import SamlKeyPair
 
+State = SamlKeyPair.State
 KEY_BITS = 3072
 # Identity providers pin the certificate; its end is no protection, and nobody could sign in on the day after it.
 CERTIFICATE_LIFETIME = timedelta(days=3650)
@@ -35,38 +35,66 @@ class KeyPair:
 
 
 def get_key_pair(workspace: Workspace) -> KeyPair:
-    """Return the workspace's key pair, which is made when it is first asked for; the private key is stored encrypted.
+    """Return the workspace's present key pair, which is made when it is first asked for; the private key is stored
+    encrypted.
 
     Of several requests that ask for the first time at once, all get the pair whose INSERT came first. Raises
     `CannotDecrypt` where the key of ENCRYPTION_KEYS is gone that it was encrypted with.
     """
-    stored = SamlKeyPair.objects.filter(workspace=workspace).first()
-    if stored is None:
-        made = _make(workspace.slug)
-        row = SamlKeyPair(workspace=workspace, private_key=encrypt(made.private_key), certificate=made.certificate)
-        SamlKeyPair.objects.bulk_create([row], ignore_conflicts=True)
-        stored = SamlKeyPair.objects.get(workspace=workspace)
+    stored = _present(workspace)
     return KeyPair(decrypt(stored.private_key), stored.certificate)
 
 
-@transaction.atomic
-def replace_key_pair(workspace: Workspace) -> str:
-    """Give the workspace's service provider a new key pair at once, and return its certificate. Only the operator may.
-
-    The identity provider knows nothing of it: until its administrators have entered the certificate, what is signed by
-    the new key is not believed there, and what is encrypted for the old one is refused here.
+def get_certificate(workspace: Workspace) -> str:
+    """Return the certificate of the present key (PEM), which is made as `get_key_pair` says: for encryption too, so
+    that the provider never has to choose.
     """
+    return _present(workspace).certificate
+
+
+def signing_certificates(workspace: Workspace) -> list[str]:
+    """Return the certificates (PEM) that what we sign may be of before this is read again: the present key's first."""
+    present = _present(workspace)
+    return [present.certificate, *(row.certificate for row in _beside(workspace))]
+
+
+def next_certificate(workspace: Workspace) -> str | None:
+    """Return the certificate (PEM) that is to take the present one's place, if one is prepared."""
+    return next((row.certificate for row in _beside(workspace) if row.state == State.NEXT), None)
+
+
+def decryption_keys(workspace: Workspace) -> Iterator[tuple[str, str]]:
+    """Yield each private key (PEM), after the state of its row: the present one's first. Raises `CannotDecrypt`."""
+    yield State.PRESENT, get_key_pair(workspace).private_key
+    for row in _beside(workspace):
+        yield row.state, decrypt(row.private_key)
+
+
+def note_use_of_former(workspace: Workspace) -> None:
+    """Note that the provider still encrypts for the former key, so that it is not taken away."""
+    former = SamlKeyPair.objects.filter(workspace=workspace, state=State.FORMER)
+    former.update(used_as_former_at=clock.now())
+
+
+def new_row(workspace: Workspace, state: str) -> SamlKeyPair:
+    """Return a new key pair for the workspace, not yet stored."""
     made = _make(workspace.slug)
-    fields = {"private_key": encrypt(made.private_key), "certificate": made.certificate, "created_at": timezone.now()}
-    SamlKeyPair.objects.update_or_create(workspace=workspace, defaults=fields)
-    record(
-        Action.SSO_CONFIGURED,
-        OPERATOR,
-        "The operator replaced the service provider's key.",
-        workspace_id=workspace.id,
-        resource=("workspace", workspace.id),
+    return SamlKeyPair(
+        workspace=workspace, state=state, private_key=encrypt(made.private_key), certificate=made.certificate
     )
-    return made.certificate
+
+
+def _present(workspace: Workspace) -> SamlKeyPair:
+    rows = SamlKeyPair.objects.filter(workspace=workspace, state=State.PRESENT)
+    stored = rows.first()
+    if stored is None:
+        SamlKeyPair.objects.bulk_create([new_row(workspace, State.PRESENT)], ignore_conflicts=True)
+        stored = rows.get()
+    return stored
+
+
+def _beside(workspace: Workspace) -> list[SamlKeyPair]:
+    return list(SamlKeyPair.objects.filter(workspace=workspace).exclude(state=State.PRESENT).order_by("id"))
 
 
 def _make(name: str) -> KeyPair:

@@ -11,7 +11,7 @@ from accounts.models import Workspace
 from sso.models import IdentityProvider
 from sso.saml import service_provider
 from sso.saml.certificates import MAX_CERTIFICATES, UnusableCertificate, read_base64, unique
-from sso.saml.keys import get_key_pair
+from sso.saml.keys import get_certificate, signing_certificates
 
 MD = "urn:oasis:names:tc:SAML:2.0:metadata"
 DS = "http://www.w3.org/2000/09/xmldsig#"
@@ -48,8 +48,9 @@ class ProviderMetadata:
 def service_provider_metadata(workspace: Workspace, providers: Iterable[IdentityProvider]) -> bytes:
     """Return our metadata for a workspace's identity providers, in XML: its serving connection and the staged one.
 
-    The signing certificate is there where one of them has us sign requests or logouts, the encryption certificate
-    where one of them must encrypt: so who stages encryption can fetch it before it is demanded of anybody.
+    The signing certificate is there where one of them has us sign requests or logouts, while keys change the next or
+    the former one too; the encryption certificate where one of them must encrypt: so who stages encryption can fetch it
+    before it is demanded of anybody.
     """
     connections = list(providers)
     root = etree.Element(_md("EntityDescriptor"), nsmap={"md": MD, "ds": DS})
@@ -59,9 +60,10 @@ def service_provider_metadata(workspace: Workspace, providers: Iterable[Identity
     role.set("WantAssertionsSigned", "true")
     role.set("protocolSupportEnumeration", PROTOCOL)
     if any(each.signs_requests or each.slo_url for each in connections):
-        _add_key(role, "signing", get_key_pair(workspace).certificate)
+        for certificate in signing_certificates(workspace):
+            _add_key(role, "signing", certificate)
     if any(each.requires_encryption for each in connections):
-        _add_key(role, "encryption", get_key_pair(workspace).certificate)
+        _add_key(role, "encryption", get_certificate(workspace))
     etree.SubElement(role, _md("SingleLogoutService"), Binding=REDIRECT, Location=service_provider.slo_url(workspace))
     for name_format in NAME_ID_FORMATS:
         etree.SubElement(role, _md("NameIDFormat")).text = name_format

@@ -16,11 +16,11 @@ from sso.saml import checks, signature
 from sso.saml.checks import SKEW, UNSPECIFIED, Answer, read_time, shifted, shown, spelt
 from sso.saml.decryption import decrypted
 from sso.saml.guard import NS, ForbiddenAlgorithm, Refused, decode, inspect, parse
-from sso.saml.keys import get_key_pair
+from sso.saml.keys import State, decryption_keys
 from sso.saml.service_provider import acs_url
 from sso.saml.settings import place, settings_for
 from sso.saml.signature import BadSignature, signed_content
-from sso.saml.verdict import Assertion, Check, Verdict
+from sso.saml.verdict import FOR_THE_FORMER, Assertion, Check, Verdict
 
 WELL_FORMED = "base64 of XML in UTF-8, at most 256 kB"
 WELL_BUILT = "a Response with one assertion, each element in its place"
@@ -137,11 +137,11 @@ def _open(
 def _decrypt(root: Any, provider: IdentityProvider, made: list[Check]) -> Any:
     expected = "an assertion encrypted for our certificate"
     try:
-        clear = decrypted(root, get_key_pair(provider.workspace).private_key)
+        clear, key = decrypted(root, decryption_keys(provider.workspace))
     except Refused as reason:
         made.append(Check("encryption", False, expected, shown(str(reason))))
         raise
-    made.append(Check("encryption", True, expected, "encrypted"))
+    made.append(Check("encryption", True, expected, FOR_THE_FORMER if key == State.FORMER else "encrypted"))
     return clear
 
 

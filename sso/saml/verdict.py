@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+FOR_THE_FORMER = "encrypted for our former certificate, which will go: enter the present one at the provider"
+
 
 @dataclass(frozen=True)
 class Check:
@@ -41,6 +43,11 @@ class Verdict:
     def is_signed(self) -> bool:
         """Return whether the provider has signed it. Anybody can send what is not, at any time."""
         return any(check.name == "signature" and check.passed for check in self.checks)
+
+    @property
+    def is_for_former_key(self) -> bool:
+        """Return whether the provider has signed what is encrypted for the key that is to be let go."""
+        return self.is_signed and any(check.received == FOR_THE_FORMER for check in self.checks)
 
     @property
     def failed_check(self) -> str:

@@ -12,7 +12,7 @@ from sso.domains import canonical_domain
 from sso.models import IdentityProvider, SamlAttempt
 from sso.saml import service_provider
 from sso.saml.certificates import MAX_CERTIFICATES, UnusableCertificate, describe, read_pem, unique
-from sso.saml.keys import get_key_pair
+from sso.saml.keys import get_certificate, next_certificate
 from sso.saml_addresses import MAX_ENTITY_ID, MAX_URL, refuse_unusable_entity_id, refuse_unusable_url
 from sso.serializers.domains import DomainSerializer, domain_json
 
@@ -201,6 +201,9 @@ class ServiceProviderSerializer(serializers.Serializer):
     slo_url = serializers.CharField()
     initiate_url = serializers.CharField(help_text="Where a browser begins to sign in.")
     certificate = serializers.CharField(help_text="For signed requests and encrypted assertions, in PEM.")
+    next_certificate = serializers.CharField(
+        allow_null=True, help_text="Will take its place: enter it beside the present one, for signed requests."
+    )
 
 
 class ConnectionSerializer(serializers.Serializer):
@@ -297,7 +300,7 @@ class AttemptsSerializer(serializers.Serializer):
     next_cursor = serializers.CharField(allow_null=True)
 
 
-def service_provider_json(provider_workspace: Any) -> dict[str, str]:
+def service_provider_json(provider_workspace: Any) -> dict[str, str | None]:
     """Return what an owner enters at their identity provider; makes the workspace's key pair if there is none."""
     entity_id = service_provider.entity_id(provider_workspace)
     return {
@@ -306,7 +309,8 @@ def service_provider_json(provider_workspace: Any) -> dict[str, str]:
         "metadata_url": entity_id,
         "slo_url": service_provider.slo_url(provider_workspace),
         "initiate_url": service_provider.initiate_url(provider_workspace),
-        "certificate": get_key_pair(provider_workspace).certificate,
+        "certificate": get_certificate(provider_workspace),
+        "next_certificate": next_certificate(provider_workspace),
     }
 
 
