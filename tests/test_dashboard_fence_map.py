@@ -31,6 +31,12 @@ CUT = {
     ],
 }
 
+HAS_LINE = """([latitude, longitude]) => [...document.querySelectorAll("path.fence")].some((path) =>
+    getComputedStyle(path).stroke !== "none" && [-360, 0, 360].some((turn) => {
+        const {x, y} = map.latLngToLayerPoint([latitude, longitude + turn]);
+        return path.isPointInStroke(new DOMPoint(x, y));
+    }))"""
+
 
 def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
@@ -143,21 +149,23 @@ def test_a_circle_is_drawn_however_far_around_the_world(site: str, alice: Actor,
 
 def widths_of_what_is_drawn(page: Page) -> list[float]:
     expect(page.locator("path.fence").first).to_be_in_viewport()
-    return [path.bounding_box()["width"] for path in page.locator("path.fence").all()]  # type: ignore[index]
+    return [path.bounding_box()["width"] for path in page.locator("path.fence:not(.outline)").all()]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("leaf", ["", "/{id}", "/{id}/edit", "/new", "/test-point", "/test-point?lat=-17&lng=-179.5"])
 def test_a_fence_over_the_antimeridian_is_seen_in_one_piece(site: str, alice: Actor, leaf: str):
     fence = store_fence(alice, "Taveuni", CUT)
 
-    def steps(page: Page) -> tuple[list[float], float]:
+    def steps(page: Page) -> tuple[list[float], float, list[bool]]:
         sign_in(page, alice.user.email)
         page.goto(f"{PLACE}{leaf.format(id=fence['id'])}")
         widths = widths_of_what_is_drawn(page)
-        return widths, page.evaluate("map.getBounds().getEast() - map.getBounds().getWest()")
+        lines = [page.evaluate(HAS_LINE, position) for position in ([-17, 180], [-18, 179.5], [-17, 179], [-17, -179])]
+        return widths, page.evaluate("map.getBounds().getEast() - map.getBounds().getWest()"), lines
 
-    widths, degrees = journey(site, DESKTOP, steps)
+    widths, degrees, lines = journey(site, DESKTOP, steps)
     assert min(widths) > 60 and degrees < 30
+    assert lines == [False, True, True, True]  # borders all around, and no seam
 
 
 def test_fences_on_both_sides_of_the_antimeridian_are_seen_together(site: str, alice: Actor):

@@ -10,6 +10,9 @@ from spatialflow.errors import NotFound
 
 DOCUMENTS = {
     "readme": ("README.md", "How the service is used and run"),
+    "operations": ("docs/operations.md", "Running the service"),
+    "limits": ("docs/limits.md", "Limits"),
+    "geofences": ("docs/geofences.md", "Geofences"),
     "saml": ("docs/saml.md", "Single sign-on by SAML"),
     "google-apple": ("docs/sso-google-apple.md", "Signing in with Google and Apple"),
 }

@@ -1,6 +1,20 @@
 // The few live parts that htmx does not do. Every page works without this file.
 "use strict";
 
+// What a press on a button has come to, below it and read aloud: that needs the line to be there before its words.
+function say(button, text, className) {
+  const place = button.closest(".secret, .actions");
+  let line = place.nextElementSibling;
+  if (!line?.matches("[data-told]")) {
+    line = document.createElement("p");
+    line.dataset.told = "";
+    line.setAttribute("role", "status");
+    place.after(line);
+  }
+  line.className = className;
+  setTimeout(() => { line.textContent = text; }, 100);
+}
+
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (button) {
@@ -10,8 +24,10 @@ document.addEventListener("click", async (event) => {
       button.dataset.said ??= button.textContent; // pressed again while it still says so
       button.textContent = "Copied";
       setTimeout(() => { button.textContent = button.dataset.said; }, 2000);
+      say(button, "Copied.", "unseen"); // the button says so to whoever sees it
     } catch {
       getSelection().selectAllChildren(source); // the browser does not let us: one key is left to press
+      say(button, "The browser did not let this page copy. It is selected now: press Ctrl+C, on a Mac ⌘C, or hold it and choose Copy.", "problem");
     }
   }
   const keeper = event.target.closest("[data-download]");

@@ -53,7 +53,25 @@ function grid(map) {
 
 function layerOf(geometry, className) {
   if (geometry.type === "Circle") return L.circle(at(geometry.center), { radius: geometry.radius_meters, className });
-  return L.geoJSON(geometry, { style: { className } });
+  const edges = geometry.type === "MultiPolygon" ? edgesOf(geometry.coordinates) : [];
+  const seams = edges.filter(isSeam);
+  if (!seams.length) return L.geoJSON(geometry, { style: { className } });
+  const area = L.geoJSON(geometry, { style: { className: `${className} area` } });
+  const borders = edges.filter((edge) => !isSeam(edge)).map(([from, to]) => [at(from), at(to)]);
+  return area.addLayer(L.polyline(borders, { className: `${className} outline` }));
+}
+
+// What was cut at the antimeridian has the same edge there on both sides: a seam, and no border of the fence.
+const meridian = ([longitude]) => Math.abs(longitude % 360) === 180;
+const isSeam = ([from, to, count]) => count > 1 && meridian(from) && meridian(to);
+
+// The edges of polygons, each with how many of them run between the same two latitudes.
+function edgesOf(polygons) {
+  const edges = polygons.flat().flatMap((ring) => ring.slice(1).map((corner, number) => [ring[number], corner]));
+  const nameOf = (edge) => edge.map(([, latitude]) => round(latitude)).sort().join();
+  const counts = {};
+  for (const edge of edges) if (edge.every(meridian)) counts[nameOf(edge)] = (counts[nameOf(edge)] ?? 0) + 1;
+  return edges.map((edge) => [...edge, counts[nameOf(edge)]]);
 }
 
 // Longitudes go on around the world, and geometries are cut at the antimeridian. What is near each other on the globe is
