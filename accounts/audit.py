@@ -17,11 +17,12 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 
 from django.db import connection, transaction
 from django.db.models import Q
-from django.utils import timezone
 from rest_framework.request import Request
 
 from accounts.models import AuditEvent, User
+from accounts.models.audit import new_event_id
 from accounts.principal import Client
+from spatialflow import clock
 from spatialflow.metrics import EVENTS
 
 logger = logging.getLogger(__name__)
@@ -168,8 +169,8 @@ class Event:
         resource_type, resource_id = details.get("resource", ("", ""))
         return cls(
             {
-                "id": uuid.uuid4(),
-                "created_at": timezone.now(),
+                "id": new_event_id(),
+                "created_at": clock.now(),
                 "workspace_id": details.get("workspace_id"),
                 "action": str(action),
                 "resource_type": resource_type,

@@ -36,12 +36,15 @@ GROW = {
         FROM generate_series(1, %(count)s) n
         JOIN (SELECT id, row_number() OVER () AS place, count(*) OVER () AS people FROM accounts_user) u
             ON u.place = n %% u.people + 1, (SELECT id FROM accounts_workspace LIMIT 1) w""",
-    # No links of the chain, which nobody verifies here: an append looks at the head and at nothing before it.
+    # No links of the chain, which nobody verifies here: an append looks at the head and at nothing before it. The ids
+    # are UUIDv7, as those of accounts/models/audit.py.
     "events": """
         INSERT INTO accounts_auditevent (sequence, id, created_at, workspace_id, actor_id, action, resource_type,
             resource_id, description, http_method, path, status_code, actor_email, ip_address, user_agent, actor_salt,
             actor_digest, target_digest, hash)
-        SELECT -n, gen_random_uuid(), now() - n * interval '1 second', gen_random_uuid(), gen_random_uuid(),
+        SELECT -n, (lpad(to_hex(floor((extract(epoch FROM now()) - n) * 1000)::bigint), 12, '0') || '7'
+                || substr(md5(n::text), 1, 3) || '8' || substr(md5(n::text), 4, 15))::uuid,
+            now() - n * interval '1 second', gen_random_uuid(), gen_random_uuid(),
             'auth.signed_in', 'session', gen_random_uuid(), 'Signed in by password.', 'POST', '/api/v1/auth/login', 200,
             'person@bench.test', '192.0.2.1', 'bench', '\\x00'::bytea, sha256(n::text::bytea), sha256(n::text::bytea),
             sha256(n::text::bytea)

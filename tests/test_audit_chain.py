@@ -42,6 +42,16 @@ def append(count: int = 5) -> None:
         record(Action.KEY_CREATED, CLIENT, f"Event {number}.", actor=DANA, target=EVE, changes={"number": number})
 
 
+def test_ids_tell_the_time_and_nothing_else():
+    append(20)
+
+    events = AuditEvent.objects.order_by("sequence")
+    moments = [event.id.int >> 80 for event in events]
+    assert moments == sorted(moments) and {event.id.version for event in events} == {7}
+    assert all(abs((event.id.int >> 80) - event.created_at.timestamp() * 1000) <= 50 for event in events)
+    assert len({event.id.int & (1 << 62) - 1 for event in events}) == 20
+
+
 def tamper(sql: str) -> None:
     """Change the trail as somebody can who owns the database."""
     with connection.cursor() as cursor:

@@ -1,8 +1,20 @@
 """The audit trail: what happened, to what, by whom; appended by accounts/audit.py alone."""
 
+import secrets
 import uuid
 
 from django.db import models
+
+from spatialflow import clock
+
+
+def new_event_id() -> uuid.UUID:
+    """Return a UUIDv7 (RFC 9562 section 5.7): milliseconds since 1970, then 74 random bits. So the index by id grows at
+    its end, and an append costs the same however long the trail.
+    """
+    random = secrets.randbits(74)
+    milliseconds = int(clock.timestamp() * 1000)
+    return uuid.UUID(int=milliseconds << 80 | 7 << 76 | random >> 62 << 64 | 2 << 62 | random & (1 << 62) - 1)
 
 
 class AuditEvent(models.Model):
@@ -13,7 +25,7 @@ class AuditEvent(models.Model):
     """
 
     sequence = models.BigIntegerField(primary_key=True)
-    id = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(unique=True, default=new_event_id, editable=False)
     created_at = models.DateTimeField()
     workspace_id = models.UUIDField(null=True)
     actor_id = models.UUIDField(null=True)
