@@ -21,7 +21,7 @@ LOGIN = "/api/v1/auth/login"
 PASSWORD = "Nobody guesses this one."  # noqa: S105 - of accounts that last as long as this fault
 AT_ONCE = 64
 WINDOW = 60  # seconds
-BY_EMAIL, BY_ADDRESS = 15, 60  # sign-ins in a window, as README's table publishes them
+BY_EMAIL, BY_ADDRESS = 15, 60  # sign-ins in a window, as docs/limits.md publishes them
 FIRST_HOME = 4096  # of the crowd: the stage's own people live below
 NO_ANSWER = Answer(0, {}, None)
 
