@@ -7,11 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
+from django.db.models import DateTimeField, F, Func
+from django.db.models.functions import Greatest
 
 from geofences.geometry import FenceGeometry, GeometryError, read_geometry
 from geofences.models import Geofence
 from spatialflow.errors import ApiError, Conflict, NotFound
+
+# Told by Postgres once the row is its own: a change that waited for another one is not dated before it, nor is one by a
+# host whose clock is behind.
+NOW = Greatest(Func(function="clock_timestamp", output_field=DateTimeField()), F("updated_at"))
 
 
 class CircleRefused(ApiError):
@@ -62,7 +67,7 @@ def update_geofence(workspace_id: uuid.UUID, geofence_id: uuid.UUID, fields: Map
         fields = _with_circle(lock_geofence(workspace_id, geofence_id), fields)
     columns = columns_of(workspace_id, fields)
     if columns:
-        columns["updated_at"] = timezone.now()
+        columns["updated_at"] = NOW
     if columns.keys() & {"name", "geometry", "is_active"}:
         columns["distinct_by"] = geofence_id
     fence = Geofence.objects.for_workspace(workspace_id).filter(pk=geofence_id)
@@ -81,7 +86,7 @@ def lock_geofence(workspace_id: uuid.UUID, geofence_id: uuid.UUID) -> Geofence:
 def delete_geofence(workspace_id: uuid.UUID, geofence_id: uuid.UUID) -> None:
     """Deactivate a fence; it stays readable by its id. Deleting it again changes nothing. Raises NotFound."""
     fence = Geofence.objects.for_workspace(workspace_id).filter(pk=geofence_id)
-    if not fence.filter(is_active=True).update(is_active=False, updated_at=timezone.now()) and not fence.exists():
+    if not fence.filter(is_active=True).update(is_active=False, updated_at=NOW) and not fence.exists():
         raise NotFound()
 
 
@@ -91,7 +96,7 @@ def set_archived(workspace_id: uuid.UUID, geofence_id: uuid.UUID, *, archived: b
     What comes back is never refused as a repetition: like after an update, the fence counts as confirmed.
     """
     fence = Geofence.objects.for_workspace(workspace_id).filter(pk=geofence_id)
-    columns: dict[str, Any] = {"archived": archived, "updated_at": timezone.now()}
+    columns: dict[str, Any] = {"archived": archived, "updated_at": NOW}
     if not archived:
         columns["distinct_by"] = geofence_id
     if not fence.filter(archived=not archived).update(**columns) and not fence.exists():
