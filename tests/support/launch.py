@@ -183,6 +183,15 @@ def first_that_starts(start_on: Callable[[int], Started], log: Path | None = Non
     raise AssertionError("unreachable")
 
 
+def source(caller: str) -> tuple[str, int] | None:
+    """Return where connections are to come from so that they come from this address of the machine.
+
+    None where they come from it by themselves: one that is bound takes a port of the half that `free_port` takes from,
+    and for a minute after its end no server can start there.
+    """
+    return None if caller == "127.0.0.1" else (caller, 0)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.support.launch import PROJECT, first_that_starts, free_port, start, stop, wait_until
+from tests.support.launch import PROJECT, first_that_starts, free_port, source, start, stop, wait_until
 from tests.support.race import Answer
 
 HOST = "127.0.0.1"
@@ -51,10 +51,10 @@ class Proxy:
         """Send one request on a connection of its own."""
         if https:
             connection: HTTPConnection = HTTPSConnection(
-                HOST, self.https_port, timeout=10, source_address=(caller, 0), context=self.trust()
+                HOST, self.https_port, timeout=10, source_address=source(caller), context=self.trust()
             )
         else:
-            connection = HTTPConnection(HOST, self.http_port, timeout=10, source_address=(caller, 0))
+            connection = HTTPConnection(HOST, self.http_port, timeout=10, source_address=source(caller))
         try:
             payload = iter([body or b""]) if chunked else body
             connection.request(method, path, payload, {"Content-Type": "application/json", **(headers or {})})

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 from django.db import connection, transaction
 from django.db.models import Model
 
+from tests.support.launch import source
+
 Outcome = TypeVar("Outcome")
 
 
@@ -35,7 +37,7 @@ def call(
 ) -> Answer:
     """Send one request on a fresh connection; `caller` is the address of this machine that it comes from."""
     parts = urlsplit(base_url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30, source_address=(caller, 0))
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30, source_address=source(caller))
     try:
         payload = None if body is None else json.dumps(body)
         connection.request(method, path, payload, {"Content-Type": "application/json", **(headers or {})})
