@@ -9,6 +9,7 @@ from playwright.sync_api import Page
 from tests.support.cast import Actor
 from tests.support.dashboard_pages import PAGES, fill, visitor
 
+LOST = "/nowhere"
 Stop = tuple[str, str, str]  # what it is called, where it is, and the session that it is seen with
 
 
@@ -20,7 +21,8 @@ def plan(actor: Actor) -> list[Stop]:
         if 200 in (answers.anyone, answers.owner):
             session = visitor(route, who, actor).cookies[settings.SESSION_COOKIE_NAME].value
             stops.append((name_of(route), fill(route, actor), session))
-    return [*first, ("not-found", "/nowhere", ""), *rest]
+    signed_in = rest[-1][2]
+    return [*first, ("not-found", LOST, ""), ("not-found-signed-in", LOST, signed_in), *rest]
 
 
 def name_of(route: str) -> str:
@@ -37,6 +39,6 @@ def tour(page: Page, site: str, stops: list[Stop], look: Callable[[str], None]) 
             page.context.add_cookies([{**cookie, "url": site.replace("http:", "https:")}])
         answer = page.goto(path)
         arrived = urlsplit(page.url).path
-        assert answer and answer.status == (404 if name == "not-found" else 200), f"{path}: {answer}"
+        assert answer and answer.status == (404 if path == LOST else 200), f"{path}: {answer}"
         assert arrived == urlsplit(path).path, f"{path} leads to {arrived}"
         look(name)

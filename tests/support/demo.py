@@ -50,10 +50,11 @@ def harbour() -> Actor:
     chance = random.Random(20)
     workspace = Workspace.objects.create(slug="harbour", name="Harbour Logistics", plan="business")
     now = timezone.now()
-    owner = User.objects.create_user(
-        "mara@harbour.test", PASSWORD, name="Mara Lindqvist", company="Harbour Logistics AB", email_verified_at=now
-    )
     founded = now - timedelta(days=400)
+    about = {"name": "Mara Lindqvist", "company": "Harbour Logistics AB", "timezone": "Europe/Stockholm"}
+    owner = User.objects.create_user(
+        "mara@harbour.test", PASSWORD, **about, email_verified_at=founded, created_at=founded
+    )
     membership = Membership.objects.create(user=owner, workspace=workspace, role="owner", created_at=founded)
     pair = issue(membership, "password", Client("203.0.113.10", FIREFOX))
     actor = Actor(owner, workspace, membership, pair, bearer(pair.access_token))
