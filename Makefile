@@ -22,7 +22,7 @@ help: ## list the targets
 run: $(VENV)/.run-requirements ## serve on 127.0.0.1:8000 (PORT), with a local Postgres unless DATABASE_URL is set
 	@exec $(PY) manage.py run --stop-with-parent
 
-test: $(VENV)/.dev-requirements $(OIDC)/node_modules/.made ## run the whole suite beside a throw-away Postgres (ARGS='-k login' picks tests)
+test: $(VENV)/.dev-requirements $(OIDC)/node_modules/.made ## run the whole suite beside a throw-away Postgres, or at DATABASE_URL as a superuser (ARGS='-k login' picks tests)
 	@exec $(PY) -m spatialflow.localdb -- $(PY) -m pytest -n 2 $(ARGS)
 
 lint: $(VENV)/.dev-requirements ## ruff, mypy, missing migrations, Compose file, deployment check

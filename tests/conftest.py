@@ -20,7 +20,7 @@ from spatialflow import clock as database_clock
 from tests.support.browser import steered
 from tests.support.cast import Actor, enter, make_workspace
 from tests.support.launch import Server, Valkey, launch, valkey
-from tests.support.tables import empty_tables
+from tests.support.tables import empty_tables, why_not_at
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,6 +31,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if marker or fixtures & {"db", "transactional_db"}:
             transaction = "transactional_db" in fixtures or bool(marker and marker.kwargs.get("transaction"))
             item.add_marker(pytest.mark.django_db(transaction=transaction, databases="__all__"), append=False)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    is_first = not hasattr(session.config, "workerinput")  # of pytest-xdist's processes
+    if is_first and settings.DATABASE_URL and (reason := why_not_at(settings.DATABASE_URL)):
+        pytest.exit(reason, returncode=1)
 
 
 def pytest_sessionfinish() -> None:
