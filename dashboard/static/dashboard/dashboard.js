@@ -27,7 +27,7 @@ document.addEventListener("click", async (event) => {
       say(button, "Copied.", "unseen"); // the button says so to whoever sees it
     } catch {
       getSelection().selectAllChildren(source); // the browser does not let us: one key is left to press
-      say(button, "The browser did not let this page copy. It is selected now: press Ctrl+C, on a Mac ⌘C, or hold it and choose Copy.", "problem");
+      say(button, "The browser did not let this page copy. The text is selected now: press Ctrl+C, on a Mac ⌘C, or hold your finger on it and choose Copy.", "problem");
     }
   }
   const keeper = event.target.closest("[data-download]");
