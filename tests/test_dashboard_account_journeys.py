@@ -3,6 +3,7 @@ here are the pages that come of what they do; those that have an address are jud
 """
 
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.conf import settings
@@ -11,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from dashboard.session import FRESH_FOR
 from tests.support.cast import PASSWORD, Actor
-from tests.support.dashboard_browser import Viewport, journey, look_at, on_a_desktop, sign_in
+from tests.support.dashboard_browser import Viewport, journey, look_at, on_a_desktop, scan, sign_in
 from tests.support.totp import code, wait_for_an_early_moment
 
 pytest_plugins = ["tests.support.dashboard_fixtures"]
@@ -51,6 +52,8 @@ def test_a_second_factor_is_set_up_used_and_removed(site: str, viewport: Viewpor
         expect(page.get_by_role("img", name="QR code")).to_be_visible()
         look_at(page)
         secret = page.locator("#secret").inner_text()
+        scanned = urlsplit(scan(page))
+        assert (scanned.scheme, scanned.netloc, parse_qs(scanned.query)["secret"]) == ("otpauth", "totp", [secret])
         press(page, "Copy")
         assert page.evaluate("navigator.clipboard.readText()") == secret
         fill(page, otp=code(secret, -1))

@@ -13,7 +13,7 @@ from accounts.audit import Action, Person, record
 from accounts.models import AuditEvent, Invitation, Membership, Workspace
 from accounts.principal import Client
 from tests.support.cast import Actor
-from tests.support.dashboard_browser import PHONE, Viewport, journey, look_at, on_a_desktop, sign_in
+from tests.support.dashboard_browser import PHONE, Viewport, journey, look_at, on_a_desktop, scan, sign_in
 
 pytest_plugins = ["tests.support.dashboard_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,7 +52,9 @@ def test_somebody_is_invited_comes_in_and_gets_another_role(site: str, viewport:
         is_at(page, "The invitation is on its way")
         expect(page.get_by_role("img", name="QR code")).to_be_visible()
         look_at(page)
-        return page.locator("#invitation-link").inner_text()
+        link = page.locator("#invitation-link").inner_text()
+        assert scan(page) == link
+        return link
 
     def steps(page: Page) -> None:
         sign_in(page, alice.user.email)

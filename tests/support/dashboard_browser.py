@@ -15,12 +15,15 @@ A journey reads:
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import axe_playwright_python
 import pytest
+import zxingcpp
+from PIL import Image
 from playwright.sync_api import ConsoleMessage, Page, Request, Response
 
 from tests.support.browser import browse
@@ -167,3 +170,10 @@ def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:
 def local(server: Server) -> str:
     """Return the server's address at localhost, where a browser keeps cookies that want https."""
     return server.replace("127.0.0.1", "localhost")
+
+
+def scan(page: Page) -> str:
+    """Return what a telephone would read off the one QR code of the page."""
+    photograph = Image.open(BytesIO(page.screenshot(full_page=True)))
+    [barcode] = zxingcpp.read_barcodes(photograph)
+    return str(barcode.text)
