@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.core.exceptions import ValidationError
-from django.utils import timezone
 
 from accounts.emails import canonical_email
 from accounts.sso_requirement import domain_of
+from spatialflow import clock
 from sso.domains import covers
 from sso.login import Identity
 from sso.models import IdentityProvider, SpentToken, digest
@@ -72,7 +72,7 @@ def examine(
 
 def _spend(assertion: Assertion, provider: IdentityProvider) -> Check:
     """Let an assertion count once for as long as anybody would take it (SAML profiles 4.1.4.5)."""
-    lifetime = assertion.expires_at - timezone.now()
+    lifetime = assertion.expires_at - clock.now()
     is_first = SpentToken.objects.spend(provider.provider_name, assertion.id, lifetime)
     return Check("replay", is_first, "an assertion not used before", "" if is_first else "used before")
 

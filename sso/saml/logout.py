@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils import timezone
 from lxml import etree
 from onelogin.saml2.logout_request import OneLogin_Saml2_Logout_Request
 from onelogin.saml2.logout_response import OneLogin_Saml2_Logout_Response
 from onelogin.saml2.utils import OneLogin_Saml2_Utils
 
+from spatialflow import clock
 from sso.models import IdentityProvider, SamlSession
 from sso.saml import service_provider
 from sso.saml.certificates import fingerprints
@@ -96,7 +96,7 @@ def read_logout(query: str) -> LogoutMessage:
 
 def judge_logout(message: LogoutMessage, provider: IdentityProvider) -> list[Check]:
     """Return every check of a message, as said by this provider; it counts where all of them passed."""
-    now = timezone.now()
+    now = clock.now()
     made = [_signature(message, provider), _issuer(message, provider), _destination(message, provider)]
     made.append(_issued(message, now))
     if message.kind == "LogoutRequest":
@@ -194,7 +194,7 @@ def logout_request_url(session: SamlSession, request_id: str) -> str:
     """
     provider = session.provider
     root = _message("LogoutRequest", provider, request_id)
-    root.set("NotOnOrAfter", spelt(timezone.now() + LIFETIME))
+    root.set("NotOnOrAfter", spelt(clock.now() + LIFETIME))
     name_id = etree.SubElement(root, f"{{{SAML}}}NameID")
     name_id.text = session.name_id
     if session.name_id_format:
@@ -221,7 +221,7 @@ def _message(kind: str, provider: IdentityProvider, message_id: str) -> Any:
     head = {
         "ID": message_id,
         "Version": "2.0",
-        "IssueInstant": spelt(timezone.now()),
+        "IssueInstant": spelt(clock.now()),
         "Destination": provider.slo_url,
     }
     root = etree.Element(f"{{{SAMLP}}}{kind}", head, nsmap={"samlp": SAMLP, "saml": SAML})

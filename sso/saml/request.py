@@ -1,9 +1,9 @@
 """The question that a browser takes to an identity provider (SAML core 3.4.1), in an address (bindings 3.4)."""
 
-from django.utils import timezone
 from lxml import etree
 from onelogin.saml2.constants import OneLogin_Saml2_Constants as Constants
 
+from spatialflow import clock
 from sso.models import IdentityProvider
 from sso.saml import service_provider
 from sso.saml.keys import get_key_pair
@@ -29,7 +29,7 @@ def _authn_request(provider: IdentityProvider, request_id: str, force_login: boo
         {
             "ID": request_id,
             "Version": "2.0",
-            "IssueInstant": timezone.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "IssueInstant": clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
             "Destination": provider.sso_url,
             "AssertionConsumerServiceURL": service_provider.acs_url(provider.workspace),
             "ProtocolBinding": HTTP_POST,

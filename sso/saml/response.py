@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils import timezone
 from onelogin.saml2.response import OneLogin_Saml2_Response
 from onelogin.saml2.settings import OneLogin_Saml2_Settings
 
+from spatialflow import clock
 from sso.models import IdentityProvider
 from sso.saml import checks, signature
 from sso.saml.checks import SKEW, UNSPECIFIED, Answer, read_time, shifted, shown, spelt
@@ -131,7 +131,7 @@ def _open(
     if assertion is None:
         assertion = plain if response is None or is_encrypted else response.find("saml:Assertion", NS)
     said = root if response is None else response
-    return Answer(said, assertion, provider, request_id, login_after, timezone.now()), clear
+    return Answer(said, assertion, provider, request_id, login_after, clock.now()), clear
 
 
 def _decrypt(root: Any, provider: IdentityProvider, made: list[Check]) -> Any:
