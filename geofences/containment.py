@@ -58,12 +58,13 @@ def center_of(fence: Polygon | MultiPolygon | Circle) -> Position:
     of the antimeridian are taken for neighbours when that brings them closer together."""
     if isinstance(fence, Circle):
         return fence.center
-    center = fence.centroid
     if isinstance(fence, MultiPolygon):
-        parts = list(_parts_without_seam(fence))
-        center = MultiPolygon(parts).centroid
-    longitude = center.x - 360 if center.x > 180 else center.x
-    return Position(longitude, center.y)
+        fence = MultiPolygon(list(_parts_without_seam(fence)))
+    center = fence.centroid
+    west, south, east, north = fence.bounds
+    # Of a sliver, rounding makes a centre beyond its bounds and even beyond the pole, from where no distance is known.
+    longitude, latitude = min(max(center.x, west), east), min(max(center.y, south), north)
+    return Position(longitude - 360 if longitude > 180 else longitude, latitude)
 
 
 def distance_meters(one: Position, other: Position) -> float:

@@ -14,9 +14,12 @@ from shapely import MultiPolygon, Polygon
 from geofences.containment import Circle, Position, center_of, covers, distance_meters, search_boxes
 from geofences.geometry import FenceGeometry
 from geofences.listings import check_group, read_shape
+from spatialflow.errors import ApiError
 
 MAX_NAMED = 500
 MAX_OUTSIDE = 500
+# Each is looked at, 0.1 ms long; a request must not take longer than others can wait for.
+MAX_CANDIDATES = 5_000
 DRAFT_ID, DRAFT_NAME = "draft", "Draft"
 
 USUAL = "workspace_id = %(workspace_id)s AND is_active AND NOT archived"
@@ -30,7 +33,9 @@ FENCE_COLUMNS = """
 CANDIDATES_SQL = f"""
     SELECT coalesce((SELECT active FROM geofences_geofencetotal WHERE workspace_id = %(workspace_id)s), 0), fence.*
     FROM (SELECT 1) AS once
-    LEFT JOIN (SELECT {FENCE_COLUMNS} FROM geofences_geofence WHERE {USUAL} AND {COULD_HOLD}) AS fence ON true"""  # noqa: S608
+    LEFT JOIN (
+        SELECT {FENCE_COLUMNS} FROM geofences_geofence WHERE {USUAL} AND {COULD_HOLD} LIMIT {MAX_CANDIDATES + 1}
+    ) AS fence ON true"""  # noqa: S608
 NAMED_SQL = f"""
     SELECT count(*) OVER (), {FENCE_COLUMNS} FROM geofences_geofence
     WHERE {USUAL} AND id = ANY(%(geofence_ids)s::uuid[])"""  # noqa: S608
@@ -39,11 +44,21 @@ GROUP_CANDIDATES_SQL = f"""
     FROM (SELECT 1) AS once
     LEFT JOIN (
         SELECT {FENCE_COLUMNS} FROM geofences_geofence WHERE {USUAL} AND {COULD_HOLD} AND group_id = %(group_id)s
+        LIMIT {MAX_CANDIDATES + 1}
     ) AS fence ON true"""  # noqa: S608
 OTHERS_SQL = f"""
     SELECT id::text, name FROM geofences_geofence
     WHERE {USUAL} AND group_id = %(group_id)s AND NOT id = ANY(%(inside)s::uuid[])
     ORDER BY created_at DESC, id LIMIT {MAX_OUTSIDE}"""  # noqa: S608
+
+
+class TooManyCandidates(ApiError):
+    status_code = 422
+    default_detail = (
+        f"More than {MAX_CANDIDATES:,} geofences could hold this point, too many to look at in one request. "
+        f"Name those to be tested at /api/v1/geofences/test-point, at most {MAX_NAMED} in geofence_ids."
+    )
+    default_code = "too_many_candidates"
 
 
 @dataclass(frozen=True)
@@ -147,12 +162,14 @@ def describe(position: Position, tested: tuple[list[Finding], int], request_meta
 
 
 def _read(statement: str, position: Position, **parameters: object) -> tuple[list[dict[str, Any]], int]:
-    """Return the fences that a statement finds, and the number in its first column."""
+    """Return the fences that a statement finds, and the number in its first column. Raises TooManyCandidates."""
     box, turned_box = (f"({box.west},{box.south}),({box.east},{box.north})" for box in search_boxes(position))
     with connection.cursor() as cursor:
         cursor.execute(statement, {**parameters, "box": box, "turned_box": turned_box})
         names = [column.name for column in cursor.description][1:]
         rows = cursor.fetchall()
+    if len(rows) > MAX_CANDIDATES:
+        raise TooManyCandidates()
     fences = [dict(zip(names, row[1:], strict=True)) for row in rows if row[1] is not None]
     return fences, rows[0][0] if rows else 0
 

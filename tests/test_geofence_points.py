@@ -6,13 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 from geographiclib.geodesic import Geodesic
 from rest_framework.test import APIClient
 
+from geofences.models import Geofence
+from geofences.points import MAX_CANDIDATES
 from tests.support.cast import Actor
 from tests.support.fences import POLYGON, URL, store_fence
 
 TEST = f"{URL}/test-point"
+COLUMNS = [column.column for column in Geofence._meta.concrete_fields]
 INSIDE = {"lat": 47.35, "lng": 8.58}
 SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]]}
 WITH_HOLE = {"type": "Polygon", "coordinates": [*SQUARE["coordinates"], [[4, 4], [6, 4], [6, 6], [4, 6], [4, 4]]]}
@@ -63,6 +67,46 @@ def test_distances_are_geodesic_to_the_centre_and_decide_the_order(alice: Actor)
         expected = Geodesic.WGS84.Inverse(47.37, 8.54, latitude, longitude)["s12"]
         assert fence["distance_meters"] == pytest.approx(expected, abs=0.001)
     assert crossing["distance_meters"] == pytest.approx(0, abs=0.001)  # its middle, not the other side of the globe
+
+
+@pytest.mark.parametrize(
+    "ring",
+    [
+        [[-1e-160, -1e-300], [1e-200, 90], [180, 90], [0, 89.99999999995], [1e-200, 1e-160], [-1e-160, -1e-300]],
+        [[180, -90], [0, -89.99999999], [-1e-200, -45], [-5e-201, -90], [180, -90]],
+        [[1e-200, 90], [0, 90], [5e-324, 45], [5e-301, 89.99999999], [1e-200, 90]],
+    ],
+)
+def test_the_centre_of_a_sliver_lies_on_the_globe(alice: Actor, ring: list[list[float]]) -> None:
+    """GEOS takes it to be beyond the pole, by rounding."""
+    sliver = {"type": "Polygon", "coordinates": [ring]}
+    store_fence(alice, geometry=sliver)
+
+    tested = ask(alice.client, {"lat": 47.35, "lng": 8.58, "geometry": sliver}).json()
+    (shown,) = alice.client.get(f"{URL}/active-summary").json()["geofences"]
+
+    assert isinstance(tested["results"][0]["distance_meters"], float)
+    assert -90 <= shown["center"][1] <= 90
+
+
+def test_a_place_in_too_many_fences_is_refused_and_those_named_are_tested(alice: Actor) -> None:
+    first = store_fence(alice, geometry=SQUARE, group_name="North")
+    copied = ", ".join(
+        f"gen_random_uuid() AS {column}" if column in ("id", "distinct_by") else column for column in COLUMNS
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO geofences_geofence ({', '.join(COLUMNS)}) SELECT {copied} "  # noqa: S608
+            "FROM geofences_geofence, generate_series(1, %s)",
+            [MAX_CANDIDATES],
+        )
+
+    for path in (TEST, f"{URL}/groups/{first['group_id']}/test-point"):
+        refused = ask(alice.client, {"lat": 1, "lng": 1}, path)
+        assert (refused.status_code, refused.json()["error_code"]) == (422, "too_many_candidates")
+    named = ask(alice.client, {"lat": 1, "lng": 1, "geofence_ids": [first["id"]]})
+    assert named.json()["inside_geofences"] == 1
+    assert ask(alice.client, {"lat": 11, "lng": 1}).json()["inside_geofences"] == 0
 
 
 def test_deleted_and_archived_fences_and_those_of_others_are_not_tested(alice: Actor, mallory: Actor) -> None:
