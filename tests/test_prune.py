@@ -115,7 +115,7 @@ def test_links_invitations_and_mail_go_when_their_time_is_over(alice):
 
 
 def test_what_single_sign_on_needed_once_goes(alice):
-    now = timezone.now()
+    now = timezone.now() - timedelta(seconds=1)
     provider = IdentityProvider.objects.create(
         workspace=alice.workspace, entity_id="https://idp.test/metadata", sso_url="https://idp.test/sso"
     )
