@@ -190,7 +190,9 @@ class ActiveSummaryView(WorkspaceAPIView):
 
 
 class TestPointView(WorkspaceAPIView):
-    """Which fences hold a point: of all in the usual list, of those named, or a draft. Nothing is stored or sent."""
+    """Which fences hold a point: of all in the usual list, of those named, or a draft. Nothing is stored or sent. Where
+    more than 5,000 could hold it: 422 `too_many_candidates`.
+    """
 
     scopes = {"POST": "geofences:read"}
 
