@@ -19,7 +19,7 @@ from spatialflow.throttling import Throttled
 logger = logging.getLogger(__name__)
 
 FORM_REFUSED = "This form is too old, or it was not sent from here. Nothing has changed."
-FORM_TOO_LARGE = "What you sent is too large: a form takes 1 MB. Nothing has changed."
+FORM_TOO_LARGE = "The form is too large; send at most 1 MiB. Nothing has changed."
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
