@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from django.db import DatabaseError, connection, models, transaction
+from django.db import connection, models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -55,8 +55,7 @@ def _each(items: Iterable[Item], act: Callable[[Item], str | None]) -> Iterator[
         except Exception as error:
             if not connection.is_usable():
                 raise
-            # The text of a database's error quotes the row it failed on.
-            logger.error("%s of %r failed", act.__name__, item, exc_info=not isinstance(error, DatabaseError))
+            logger.exception("%s of %r failed", act.__name__, item)
             line = f"{act.__name__.strip('_')} failed ({type(error).__name__}); see the log"
         if line:
             yield line
